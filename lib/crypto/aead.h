@@ -33,11 +33,11 @@ struct aead_job {
 /*
  * Check every back end that this CPU has against known answers, choose one, and be ready.
  *
- * SLUICE_AEAD=name in the environment forces a back end.  ret_refused (may be NULL) is set to the
+ * SLUICE_AEAD=name in the environment, if not empty, forces a back end.  ret_refused (may be NULL) is set to the
  * name of a back end whose answers were wrong, if any: that one is not used, and the caller says so.
  *
  * Returns 0; -ENOENT if SLUICE_AEAD names none that works here; ERR_BAD_MAC if not even libsodium
- * gives the known answers (nothing may be encrypted then).
+ * gives the known answers (nothing may be encrypted then); -ENOMEM.
  */
 [[nodiscard]] int aead_init(const char **ret_refused);
 
