@@ -18,7 +18,7 @@ enum addr_family {
 };
 
 struct addr {
-	uint8_t family; /* enum addr_family */
+	uint8_t family;    /* enum addr_family */
 	uint8_t bytes[16]; /* network order; an IPv4 address in the first four, the rest zero */
 };
 
@@ -29,7 +29,7 @@ struct prefix {
 
 struct endpoint {
 	struct addr addr;
-	uint16_t port; /* host order */
+	uint16_t port;     /* host order */
 	uint32_t scope_id; /* interface index of a link-local IPv6 address, else 0 */
 };
 

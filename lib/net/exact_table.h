@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Exact-match table: address -> value, both families, never changed after it was built.  A look-up
+ * touches one cache line, rarely two.
+ *
+ * Each line holds seven IPv4 or three IPv6 addresses with their values, and a word that says that
+ * an address which belongs here lies in the next line.  Which line is decided by a hash with a
+ * secret seed, so nobody can choose addresses that fill one.
+ *
+ * Owner:  whoever created it.  Thread: built by one, then read by any number.
+ */
+#ifndef LIB_NET_EXACT_TABLE_H
+#define LIB_NET_EXACT_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "lib/net/addr.h"
+
+#define EXACT_TABLE_NONE UINT32_MAX /* the value of an address that is not in the table */
+
+struct exact_item {
+	struct addr addr;
+	uint32_t value; /* anything but EXACT_TABLE_NONE */
+};
+
+#define EXACT_V4_SLOTS 7
+#define EXACT_V6_SLOTS 3
+
+/* Empty slots hold address 0 and EXACT_TABLE_NONE, and come last. */
+struct exact_bucket_v4 {
+	uint32_t keys[EXACT_V4_SLOTS]; /* the address's bytes as the machine loads them */
+	uint32_t values[EXACT_V4_SLOTS];
+	uint32_t spilled; /* 1: go on in the next bucket */
+	uint32_t unused;
+};
+
+struct exact_bucket_v6 {
+	uint64_t keys[EXACT_V6_SLOTS][2];
+	uint32_t values[EXACT_V6_SLOTS];
+	uint32_t spilled;
+};
+
+struct exact_table {
+	struct exact_bucket_v4 *v4;
+	struct exact_bucket_v6 *v6;
+	uint32_t mask_v4; /* buckets less one: a power of two */
+	uint32_t mask_v6;
+	uint64_t seed[2];
+	size_t count;
+	size_t size_bytes; /* of everything */
+};
+
+/*
+ * Build from n items, in any order.  The items are not kept.
+ *
+ * seed:    two random words of the caller's.
+ * ret_bad: may be NULL; on -EEXIST and ERR_BAD_FORMAT the index of the item at fault.
+ * Returns 0, -EEXIST (an address twice), ERR_BAD_FORMAT (no family, or value EXACT_TABLE_NONE),
+ * -E2BIG (more than 2^26 items) or -ENOMEM.
+ */
+[[nodiscard]] int exact_table_create(const struct exact_item *items,
+	size_t n,
+	const uint64_t seed[2],
+	struct exact_table **ret_table,
+	size_t *ret_bad);
+void exact_table_destroy(struct exact_table *t);
+
+static inline uint32_t
+exact_table_fold(uint64_t a, uint64_t b)
+{
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint32_t)((uint64_t)product ^ (uint64_t)(product >> 64));
+}
+
+static inline uint32_t
+exact_table_index_v4(const struct exact_table *t, uint32_t key)
+{
+	return exact_table_fold(key ^ t->seed[0], t->seed[1]) & t->mask_v4;
+}
+
+static inline uint32_t
+exact_table_index_v6(const struct exact_table *t, const uint64_t key[2])
+{
+	return exact_table_fold(key[0] ^ t->seed[0], key[1] ^ t->seed[1]) & t->mask_v6;
+}
+
+/* `addr`: the four or sixteen bytes of an address, as they are in a packet. */
+static inline uint32_t
+exact_table_lookup_v4(const struct exact_table *t, const uint8_t *addr)
+{
+	uint32_t key, i;
+
+	memcpy(&key, addr, sizeof(key));
+	i = exact_table_index_v4(t, key);
+	for (;;) {
+		const struct exact_bucket_v4 *b = &t->v4[i];
+		uint32_t value = EXACT_TABLE_NONE;
+
+		// From the back, so that address 0 in use wins over the empty slots behind it.
+		for (int slot = EXACT_V4_SLOTS - 1; slot >= 0; slot--)
+			value = b->keys[slot] == key ? b->values[slot] : value;
+		if (value != EXACT_TABLE_NONE || b->spilled == 0)
+			return value;
+		i = (i + 1) &
+		    t->mask_v4; // ends: a bucket with room has not spilled, and one has room
+	}
+}
+
+static inline uint32_t
+exact_table_lookup_v6(const struct exact_table *t, const uint8_t *addr)
+{
+	uint64_t key[2];
+	uint32_t i;
+
+	memcpy(key, addr, sizeof(key));
+	i = exact_table_index_v6(t, key);
+	for (;;) {
+		const struct exact_bucket_v6 *b = &t->v6[i];
+		uint32_t value = EXACT_TABLE_NONE;
+
+		for (int slot = EXACT_V6_SLOTS - 1; slot >= 0; slot--)
+			value = ((b->keys[slot][0] ^ key[0]) | (b->keys[slot][1] ^ key[1])) == 0
+			                ? b->values[slot]
+			                : value;
+		if (value != EXACT_TABLE_NONE || b->spilled == 0)
+			return value;
+		i = (i + 1) & t->mask_v6;
+	}
+}
+
+/* For either family; EXACT_TABLE_NONE for ADDR_NONE. */
+static inline uint32_t
+exact_table_lookup(const struct exact_table *t, uint8_t family, const uint8_t *addr)
+{
+	if (family == ADDR_V4)
+		return exact_table_lookup_v4(t, addr);
+	if (family == ADDR_V6)
+		return exact_table_lookup_v6(t, addr);
+	return EXACT_TABLE_NONE;
+}
+
+/* Fetch the line that exact_table_lookup() will look at. */
+static inline void
+exact_table_prefetch(const struct exact_table *t, uint8_t family, const uint8_t *addr)
+{
+	if (family == ADDR_V4) {
+		uint32_t key;
+
+		memcpy(&key, addr, sizeof(key));
+		__builtin_prefetch(&t->v4[exact_table_index_v4(t, key)]);
+	} else if (family == ADDR_V6) {
+		uint64_t key[2];
+
+		memcpy(key, addr, sizeof(key));
+		__builtin_prefetch(&t->v6[exact_table_index_v6(t, key)]);
+	}
+}
+
+#endif
