@@ -14,16 +14,17 @@
 #include "lib/crypto/key.h"
 #include "lib/net/addr.h"
 
-#define CONFIG_MAX_WORKERS     16
-#define CONFIG_MAX_ADDRESSES   16
-#define CONFIG_MAX_PEERS       65536
-#define CONFIG_MAX_PREFIXES    262144 /* allowed_ips of all peers together */
-#define CONFIG_NAME_LEN        64 /* bytes of a peer's name, with its zero */
-#define CONFIG_HOST_LEN        256 /* bytes of an endpoint's host name, with its zero */
-#define CONFIG_INTERFACE_LEN   16 /* IFNAMSIZ */
-#define CONFIG_DEFAULT_MTU     1420
-#define CONFIG_DEFAULT_TABLE   52100 /* routing table of ours; rules use the same number as priority */
-#define CONFIG_OUTER_MARK      0x53c0000 /* default SO_MARK of outer packets */
+#define CONFIG_MAX_WORKERS   16
+#define CONFIG_MAX_ADDRESSES 16
+#define CONFIG_MAX_PEERS     65536
+#define CONFIG_MAX_PREFIXES  262144 /* allowed_ips of all peers together */
+#define CONFIG_NAME_LEN      64     /* bytes of a peer's name, with its zero */
+#define CONFIG_HOST_LEN      256    /* bytes of an endpoint's host name, with its zero */
+#define CONFIG_INTERFACE_LEN 16     /* IFNAMSIZ */
+#define CONFIG_DEFAULT_MTU   1420
+#define CONFIG_DEFAULT_TABLE \
+	52100 /* routing table of ours; rules use the same number as priority */
+#define CONFIG_OUTER_MARK 0x53c0000 /* default SO_MARK of outer packets */
 
 enum config_driver {
 	CONFIG_DRIVER_AUTO,
@@ -35,10 +36,11 @@ struct config_peer {
 	struct public_key public_key;
 	bool has_preshared_key;
 	struct secret_key preshared_key;
-	char endpoint_host[CONFIG_HOST_LEN]; /* address or name to resolve; empty: none configured */
+	char endpoint_host[CONFIG_HOST_LEN]; /* address or name to resolve; empty: none configured
+	                                      */
 	uint16_t endpoint_port;
 	uint16_t persistent_keepalive_s; /* 0: off */
-	struct prefix *allowed_ips; /* masked; n_allowed_ips of them */
+	struct prefix *allowed_ips;      /* masked; n_allowed_ips of them */
 	size_t n_allowed_ips;
 	int line; /* where the file mentions it */
 };
@@ -50,13 +52,14 @@ struct config_gateway {
 	size_t n_worker_cores;
 	enum config_driver driver;
 	char interface[CONFIG_INTERFACE_LEN]; /* the host port; default "sluice0" */
-	uint32_t routing_table; /* default CONFIG_DEFAULT_TABLE */
+	uint32_t routing_table;               /* default CONFIG_DEFAULT_TABLE */
 
 	/* wireguard */
 	struct secret_key private_key;
 	struct public_key public_key; /* of private_key */
 	uint16_t listen_port;
-	struct prefix addresses[CONFIG_MAX_ADDRESSES]; /* host bits kept: the gateway's own addresses */
+	struct prefix
+		addresses[CONFIG_MAX_ADDRESSES]; /* host bits kept: the gateway's own addresses */
 	size_t n_addresses;
 	uint16_t mtu; /* 1280 to 9000 (576 when no IPv6 address or prefix is configured) */
 	struct config_peer *peers;
@@ -71,16 +74,20 @@ struct config_gateway {
  * warnings of the same form, or NULL.
  * Returns 0, -EINVAL (the file was understood as wrong), -ENOMEM, or -errno of reading it.
  */
-[[nodiscard]] int config_load(const char *path, struct config_gateway **ret_config,
-	char **ret_errors);
+[[nodiscard]] int
+config_load(const char *path, struct config_gateway **ret_config, char **ret_errors);
 
 /*
  * The same for text in memory: `path` is only used in messages and to find relative key files
  * (relative to the folder of `path`).  For tests and the fuzzer: with `read_keys` false, key files
  * are not opened and keys stay zero.
  */
-[[nodiscard]] int config_parse(const char *path, const char *text, size_t len, bool read_keys,
-	struct config_gateway **ret_config, char **ret_errors);
+[[nodiscard]] int config_parse(const char *path,
+	const char *text,
+	size_t len,
+	bool read_keys,
+	struct config_gateway **ret_config,
+	char **ret_errors);
 
 void config_free(struct config_gateway *config);
 

@@ -44,7 +44,8 @@ log_line(enum log_level level, const char *tag, const char *format, ...)
 	if (to_journal)
 		n = snprintf(line, sizeof(line), "<%d>%s: ", level_priority[level], tag);
 	else
-		n = snprintf(line, sizeof(line), "%s[%s] %s: ", program_name, level_names[level], tag);
+		n = snprintf(
+			line, sizeof(line), "%s[%s] %s: ", program_name, level_names[level], tag);
 	at = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
 
 	va_start(args, format);

@@ -9,10 +9,10 @@
 #define LIB_BASE_LOG_H
 
 enum log_level {
-	LOG_LEVEL_ERR, /* someone must act */
+	LOG_LEVEL_ERR,     /* someone must act */
 	LOG_LEVEL_WARNING, /* we go on, and the line says so */
-	LOG_LEVEL_NOTICE, /* start, stop, changes of state */
-	LOG_LEVEL_INFO, /* decisions */
+	LOG_LEVEL_NOTICE,  /* start, stop, changes of state */
+	LOG_LEVEL_INFO,    /* decisions */
 	LOG_LEVEL_DEBUG,
 };
 

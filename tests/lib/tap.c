@@ -47,7 +47,11 @@ print_hex(const char *label, const uint8_t *p, size_t len)
 }
 
 bool
-tap_equal_bytes(const void *got, const void *wanted, size_t len, const char *file, int line,
+tap_equal_bytes(const void *got,
+	const void *wanted,
+	size_t len,
+	const char *file,
+	int line,
 	const char *what)
 {
 	if (tap_check(memcmp(got, wanted, len) == 0, file, line, "%s", what))

@@ -22,12 +22,16 @@ bool tap_check(bool passed, const char *file, int line, const char *format, ...)
 /* Compare and print both sides when they differ. */
 bool tap_equal_int(long long got, long long wanted, const char *file, int line, const char *what);
 #define tap_int(got, wanted, what) tap_equal_int((got), (wanted), __FILE__, __LINE__, (what))
-bool tap_equal_bytes(const void *got, const void *wanted, size_t len, const char *file, int line,
+bool tap_equal_bytes(const void *got,
+	const void *wanted,
+	size_t len,
+	const char *file,
+	int line,
 	const char *what);
-#define tap_bytes(got, wanted, len, what)                                                          \
+#define tap_bytes(got, wanted, len, what) \
 	tap_equal_bytes((got), (wanted), (len), __FILE__, __LINE__, (what))
-bool tap_equal_text(const char *got, const char *wanted, const char *file, int line,
-	const char *what);
+bool
+tap_equal_text(const char *got, const char *wanted, const char *file, int line, const char *what);
 #define tap_text(got, wanted, what) tap_equal_text((got), (wanted), __FILE__, __LINE__, (what))
 
 /* A check that cannot run here; `reason` says what is missing. */
