@@ -22,8 +22,8 @@
 #include <stdint.h>
 
 #include "lib/base/clock.h"
-#include "lib/crypto/hash.h"
 #include "lib/crypto/key.h"
+#include "lib/noise/symmetric.h"
 #include "lib/wg/identity.h"
 #include "lib/wg/message.h"
 #include "lib/wg/tai64n.h"
@@ -32,8 +32,7 @@ struct wg_handshake { /* an initiation of ours that waits for its response; zero
 	bool pending;
 	uint32_t local_index;
 	struct secret_key ephemeral;
-	uint8_t chaining_key[HASH_LEN];
-	uint8_t hash[HASH_LEN];
+	struct noise_symmetric noise;
 };
 
 /*
@@ -44,16 +43,14 @@ struct wg_claim {
 	struct public_key static_public;
 	struct public_key ephemeral;
 	uint32_t sender_index;
-	uint8_t chaining_key[HASH_LEN];
-	uint8_t hash[HASH_LEN];
+	struct noise_symmetric noise;
 };
 
 struct wg_initiation { /* authentic, though perhaps a replay: see wg_latest_check() */
 	struct wg_tai64n timestamp;
 	struct public_key ephemeral;
 	uint32_t sender_index;
-	uint8_t chaining_key[HASH_LEN];
-	uint8_t hash[HASH_LEN];
+	struct noise_symmetric noise;
 };
 
 struct wg_session_keys {

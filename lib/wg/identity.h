@@ -14,22 +14,23 @@
 
 #include "lib/crypto/hash.h"
 #include "lib/crypto/key.h"
+#include "lib/noise/symmetric.h"
 
 struct wg_identity {
 	struct secret_key static_secret;
 	struct public_key static_public;
-	uint8_t mac1_key[HASH_LEN];       /* checks what is sent to us */
-	uint8_t cookie_key[HASH_LEN];     /* encrypts the cookies that we give */
-	uint8_t responder_hash[HASH_LEN]; /* Noise's hash when we are the responder, before E_i */
+	uint8_t mac1_key[HASH_LEN];   /* checks what is sent to us */
+	uint8_t cookie_key[HASH_LEN]; /* encrypts the cookies that we give */
+	struct noise_symmetric start; /* of a handshake that we answer: S_r is mixed in */
 };
 
 struct wg_remote {
 	struct public_key static_public;
-	struct secret_key preshared_key;  /* zeros: none */
-	uint8_t static_static[KEY_LEN];   /* X25519 of both static keys */
-	uint8_t mac1_key[HASH_LEN];       /* for what we send to the peer */
-	uint8_t cookie_key[HASH_LEN];     /* decrypts the cookies that the peer gives */
-	uint8_t responder_hash[HASH_LEN]; /* Noise's hash when the peer is the responder */
+	struct secret_key preshared_key; /* zeros: none */
+	uint8_t static_static[KEY_LEN];  /* X25519 of both static keys */
+	uint8_t mac1_key[HASH_LEN];      /* for what we send to the peer */
+	uint8_t cookie_key[HASH_LEN];    /* decrypts the cookies that the peer gives */
+	struct noise_symmetric start;    /* of a handshake that the peer answers */
 };
 
 void wg_identity_init(struct wg_identity *identity, const struct secret_key *static_secret);
