@@ -41,8 +41,10 @@ struct wg_session_view {
 struct wg_timers {                   /* zeros are not a valid state: wg_timers_init() */
 	int64_t persistent_ns;       /* interval of persistent keepalives; 0: off */
 	bool handshaking;            /* initiations are being sent */
+	bool lacking;                /* for no other reason than that there was no session */
 	uint32_t attempts;           /* initiations of this handshake so far */
-	struct mono started;         /* handshake began, or was asked for again by a packet */
+	struct mono began;           /* this handshake */
+	struct mono asked;           /* for it, the last time */
 	struct mono initiation_sent; /* the last one, of any handshake */
 	struct mono initiation_due;
 	struct mono settled;      /* a handshake ended, well or not: older stamps start no other */
@@ -85,14 +87,17 @@ unsigned wg_timers_step(struct wg_timers *t,
 	struct mono *ret_deadline);
 
 /*
- * A packet waits and there is no session for it; or the caller wants new keys (configuration
- * changed, an authentic initiation was too old).  Begins a handshake, or gives the one that runs
+ * A packet waits and there is no session for it.  Begins a handshake, or gives the one that runs
  * another 90 s.  The initiation leaves with the next step, 5 s after the one before at the
- * earliest.
+ * earliest. Forgotten if that step sees a session not yet 5 s old: packet and session have just
+ * missed each other.
  */
 void wg_timers_on_want_session(struct wg_timers *t, struct mono now);
 
-/* The current session has sent REKEY_AFTER_MESSAGES.  As above, whoever began it. */
+/*
+ * New keys are wanted although there is a session: it has sent REKEY_AFTER_MESSAGES, or a key was
+ * changed, or an authentic initiation was too old to be answered.  As above, but never forgotten.
+ */
 void wg_timers_on_rekey_wanted(struct wg_timers *t, struct mono now);
 
 /*
@@ -102,7 +107,7 @@ void wg_timers_on_rekey_wanted(struct wg_timers *t, struct mono now);
  */
 void wg_timers_on_handshake_complete(struct wg_timers *t, struct mono now);
 
-/* An authentic handshake message came from the peer, or a response or cookie-free answer left. */
+/* An authentic initiation or response came from the peer; a response left for it. */
 void wg_timers_on_handshake_received(struct wg_timers *t, struct mono now);
 void wg_timers_on_response_sent(struct wg_timers *t, struct mono now);
 
