@@ -68,23 +68,25 @@ struct exact_table {
 void exact_table_destroy(struct exact_table *t);
 
 static inline uint32_t
-exact_table_fold(uint64_t a, uint64_t b)
+exact_table_hash(uint64_t a, uint64_t b)
 {
 	unsigned __int128 product = (unsigned __int128)a * b;
+	uint64_t folded = (uint64_t)product ^ (uint64_t)(product >> 64);
 
-	return (uint32_t)((uint64_t)product ^ (uint64_t)(product >> 64));
+	// Addresses in a row are still in a row, only with a secret step: stir once more.
+	return (uint32_t)(folded * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }
 
 static inline uint32_t
 exact_table_index_v4(const struct exact_table *t, uint32_t key)
 {
-	return exact_table_fold(key ^ t->seed[0], t->seed[1]) & t->mask_v4;
+	return exact_table_hash(key ^ t->seed[0], t->seed[1]) & t->mask_v4;
 }
 
 static inline uint32_t
 exact_table_index_v6(const struct exact_table *t, const uint64_t key[2])
 {
-	return exact_table_fold(key[0] ^ t->seed[0], key[1] ^ t->seed[1]) & t->mask_v6;
+	return exact_table_hash(key[0] ^ t->seed[0], key[1] ^ t->seed[1]) & t->mask_v6;
 }
 
 /* `addr`: the four or sixteen bytes of an address, as they are in a packet. */

@@ -41,14 +41,14 @@ struct prefix_item {
 struct prefix_tree_v4 {
 	const int32_t *separators; /* biased, so that a signed compare orders them */
 	const uint32_t *values;    /* one per interval */
-	uint32_t first_leaf;       /* number of the last level's first node */
+	uint32_t first_interval;   /* number that the children of the last level begin with */
 	uint32_t levels;           /* 0: a single interval */
 };
 
 struct prefix_tree_v6 {
 	const uint64_t *separators;
 	const uint32_t *values;
-	uint32_t first_leaf;
+	uint32_t first_interval;
 	uint32_t levels;
 };
 
@@ -84,7 +84,10 @@ struct prefix_table {
 void prefix_table_destroy(struct prefix_table *t);
 
 static inline uint32_t
-prefix_table_search_v6(const uint64_t *separators, uint32_t levels, uint32_t first_leaf, uint64_t x)
+prefix_table_search_v6(const uint64_t *separators,
+	uint32_t levels,
+	uint32_t first_interval,
+	uint64_t x)
 {
 	uint32_t k = 0;
 
@@ -96,7 +99,7 @@ prefix_table_search_v6(const uint64_t *separators, uint32_t levels, uint32_t fir
 			below += node[i] < x;
 		k = k * (PREFIX_V6_FANOUT + 1) + below + 1;
 	}
-	return levels == 0 ? 0 : k - first_leaf;
+	return k - first_interval;
 }
 
 /* An IPv4 address in host order. */
@@ -114,7 +117,7 @@ prefix_table_lookup_v4(const struct prefix_table *t, uint32_t addr)
 			below += node[i] < x;
 		k = k * (PREFIX_V4_FANOUT + 1) + below + 1;
 	}
-	return t->v4.values[t->v4.levels == 0 ? 0 : k - t->v4.first_leaf];
+	return t->v4.values[k - t->v4.first_interval];
 }
 
 /* The rest of a look-up where prefixes longer than /64 are about. */
@@ -125,7 +128,7 @@ static inline uint32_t
 prefix_table_lookup_v6(const struct prefix_table *t, const uint8_t *addr)
 {
 	uint32_t i = prefix_table_search_v6(
-		t->v6.separators, t->v6.levels, t->v6.first_leaf, load_be64(addr));
+		t->v6.separators, t->v6.levels, t->v6.first_interval, load_be64(addr));
 	uint32_t value = t->v6.values[i];
 
 	if (__builtin_expect((value & PREFIX_DEEP) == 0 || value == PREFIX_TABLE_NONE, 1))
