@@ -20,21 +20,22 @@
 #define AEAD_KEY_LEN 32
 #define AEAD_TAG_LEN 16
 #define AEAD_MAX_LEN 65535 /* bytes of plaintext in one job */
-#define AEAD_BURST   64 /* best size of a burst; any n is allowed */
+#define AEAD_BURST   64    /* best size of a burst; any n is allowed */
 
 struct aead_job {
 	uint8_t *data; /* sealed or opened in place; the tag is the 16 bytes behind data + len */
 	const uint8_t *key; /* AEAD_KEY_LEN bytes */
-	uint64_t counter; /* the nonce */
+	uint64_t counter;   /* the nonce */
 	uint32_t len; /* bytes of plaintext = bytes of ciphertext without its tag; 0 is allowed */
-	bool ok; /* written by aead_open(): the tag was right */
+	bool ok;      /* written by aead_open(): the tag was right */
 };
 
 /*
  * Check every back end that this CPU has against known answers, choose one, and be ready.
  *
- * SLUICE_AEAD=name in the environment, if not empty, forces a back end.  ret_refused (may be NULL) is set to the
- * name of a back end whose answers were wrong, if any: that one is not used, and the caller says so.
+ * SLUICE_AEAD=name in the environment, if not empty, forces a back end.  ret_refused (may be NULL)
+ * is set to the name of a back end whose answers were wrong, if any: that one is not used, and the
+ * caller says so.
  *
  * Returns 0; -ENOENT if SLUICE_AEAD names none that works here; ERR_BAD_MAC if not even libsodium
  * gives the known answers (nothing may be encrypted then); -ENOMEM.
@@ -60,17 +61,36 @@ void aead_open(struct aead_job *jobs, size_t n);
  * included) and writes len - AEAD_TAG_LEN to dst: 0, ERR_TRUNCATED, or ERR_BAD_MAC (dst is zeroed).
  * dst and src may be equal.
  */
-void aead_seal_one(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *ad, size_t ad_len,
-	uint64_t counter, const uint8_t key[static AEAD_KEY_LEN]);
-[[nodiscard]] int aead_open_one(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *ad,
-	size_t ad_len, uint64_t counter, const uint8_t key[static AEAD_KEY_LEN]);
+void aead_seal_one(uint8_t *dst,
+	const uint8_t *src,
+	size_t len,
+	const uint8_t *ad,
+	size_t ad_len,
+	uint64_t counter,
+	const uint8_t key[static AEAD_KEY_LEN]);
+[[nodiscard]] int aead_open_one(uint8_t *dst,
+	const uint8_t *src,
+	size_t len,
+	const uint8_t *ad,
+	size_t ad_len,
+	uint64_t counter,
+	const uint8_t key[static AEAD_KEY_LEN]);
 
 /* XChaCha20-Poly1305 with a 24-byte nonce, for cookie replies.  As above. */
 #define XAEAD_NONCE_LEN 24
-void xaead_seal_one(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *ad, size_t ad_len,
-	const uint8_t nonce[static XAEAD_NONCE_LEN], const uint8_t key[static AEAD_KEY_LEN]);
-[[nodiscard]] int xaead_open_one(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *ad,
-	size_t ad_len, const uint8_t nonce[static XAEAD_NONCE_LEN],
+void xaead_seal_one(uint8_t *dst,
+	const uint8_t *src,
+	size_t len,
+	const uint8_t *ad,
+	size_t ad_len,
+	const uint8_t nonce[static XAEAD_NONCE_LEN],
+	const uint8_t key[static AEAD_KEY_LEN]);
+[[nodiscard]] int xaead_open_one(uint8_t *dst,
+	const uint8_t *src,
+	size_t len,
+	const uint8_t *ad,
+	size_t ad_len,
+	const uint8_t nonce[static XAEAD_NONCE_LEN],
 	const uint8_t key[static AEAD_KEY_LEN]);
 
 #endif

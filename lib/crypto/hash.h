@@ -23,18 +23,29 @@ struct bytes_ref { /* a piece of input; borrowed */
 void hash_blake2s(uint8_t out[static HASH_LEN], const struct bytes_ref *pieces, size_t n);
 
 /* Keyed BLAKE2s with a 16-byte result (mac1, mac2, cookies).  key_len is 1 to 32. */
-void mac_blake2s(uint8_t out[static MAC_LEN], const uint8_t *key, size_t key_len, const void *data,
+void mac_blake2s(uint8_t out[static MAC_LEN],
+	const uint8_t *key,
+	size_t key_len,
+	const void *data,
 	size_t len);
 
 /* HMAC-BLAKE2s-256. */
-void hmac_blake2s(uint8_t out[static HASH_LEN], const uint8_t *key, size_t key_len,
-	const void *data, size_t len);
+void hmac_blake2s(uint8_t out[static HASH_LEN],
+	const uint8_t *key,
+	size_t key_len,
+	const void *data,
+	size_t len);
 
 /*
  * KDF1 to KDF3 of WireGuard: the first `count` (1 to 3) outputs, each HASH_LEN bytes.  `key` may be
  * the same memory as any output; unused outputs are NULL.
  */
-void kdf_blake2s(uint8_t *out1, uint8_t *out2, uint8_t *out3, int count,
-	const uint8_t key[static HASH_LEN], const void *input, size_t len);
+void kdf_blake2s(uint8_t *out1,
+	uint8_t *out2,
+	uint8_t *out3,
+	int count,
+	const uint8_t key[static HASH_LEN],
+	const void *input,
+	size_t len);
 
 #endif

@@ -180,31 +180,38 @@ key_exchange(uint8_t ret_shared[static KEY_LEN],
 	return ERR_BAD_KEY;
 }
 
-// The library's decoder has no table that a secret could index, and refuses what its encoder would
-// not have written: white space, missing padding, bits beyond the last byte.
-static int
-parse(const char *text, uint8_t ret_bytes[static KEY_LEN])
-{
-	uint8_t bytes[KEY_LEN];
-	size_t text_len = strnlen(text, KEY_TEXT_LEN);
-	size_t len;
-	int err = ERR_BAD_FORMAT;
-
-	if (text_len == KEY_TEXT_LEN - 1 &&
-		sodium_base642bin(bytes, sizeof(bytes), text, text_len, NULL, &len, NULL,
-			sodium_base64_VARIANT_ORIGINAL) == 0 &&
-		len == sizeof(bytes)) {
-		memcpy(ret_bytes, bytes, sizeof(bytes));
-		err = 0;
-	}
-	secret_wipe(bytes, sizeof(bytes));
-	return err;
-}
-
 static void
 format(const uint8_t bytes[static KEY_LEN], char text[static KEY_TEXT_LEN])
 {
 	sodium_bin2base64(text, KEY_TEXT_LEN, bytes, KEY_LEN, sodium_base64_VARIANT_ORIGINAL);
+}
+
+// Without a table that a secret could index.  The decoder of libsodium 1.0.18 takes bytes above 127
+// for characters of the alphabet, so only what we would have written ourselves is accepted.
+static int
+parse(const char *text, uint8_t ret_bytes[static KEY_LEN])
+{
+	uint8_t bytes[KEY_LEN] = { 0 };
+	char canonical[KEY_TEXT_LEN];
+	size_t text_len = strnlen(text, KEY_TEXT_LEN);
+	size_t len = 0;
+	int err = ERR_BAD_FORMAT;
+
+	if (text_len != KEY_TEXT_LEN - 1 ||
+		sodium_base642bin(bytes, sizeof(bytes), text, text_len, NULL, &len, NULL,
+			sodium_base64_VARIANT_ORIGINAL) != 0 ||
+		len != sizeof(bytes))
+		goto wipe;
+	format(bytes, canonical);
+	if (!secret_equal(canonical, text, sizeof(canonical)))
+		goto wipe;
+	memcpy(ret_bytes, bytes, sizeof(bytes));
+	err = 0;
+
+wipe:
+	secret_wipe(bytes, sizeof(bytes));
+	secret_wipe(canonical, sizeof(canonical));
+	return err;
 }
 
 int

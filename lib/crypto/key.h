@@ -21,7 +21,8 @@ struct secret_key { /* a private or preshared key: wipe with secret_wipe() */
 	uint8_t bytes[KEY_LEN];
 };
 
-/* Once per process, before anything else of lib/crypto.  0 or ERR_BAD_MAC (the library is broken). */
+/* Once per process, before anything else of lib/crypto.  0 or ERR_BAD_MAC (the library is broken).
+ */
 [[nodiscard]] int crypto_init(void);
 
 /* Bytes of the system's random source.  Cannot fail once crypto_init() has succeeded. */
@@ -32,7 +33,8 @@ void key_generate(struct secret_key *ret_key);
 void key_public(struct public_key *ret_public, const struct secret_key *key);
 
 /* Shared secret of X25519: 0, or ERR_BAD_KEY when it is all zeros (a point of small order). */
-[[nodiscard]] int key_exchange(uint8_t ret_shared[static KEY_LEN], const struct secret_key *mine,
+[[nodiscard]] int key_exchange(uint8_t ret_shared[static KEY_LEN],
+	const struct secret_key *mine,
 	const struct public_key *theirs);
 
 /*
