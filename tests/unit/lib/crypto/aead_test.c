@@ -9,8 +9,16 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 
 #include <sodium.h>
 
@@ -425,6 +433,86 @@ test_threads(const struct aead_backend *backend)
 	}
 }
 
+/* ---- what a worker may do behind its seccomp filter ---- */
+
+// In a child that may only read, write and end: any other call kills it.
+static void
+burst_in_strict_mode(const struct aead_backend *backend)
+{
+	static uint8_t data[16][1420 + AEAD_TAG_LEN], key[AEAD_KEY_LEN];
+	struct aead_job jobs[16];
+
+	for (uint32_t i = 0; i < 16; i++)
+		jobs[i] = (struct aead_job){ data[i], key, i, i * 90, false };
+	backend->seal(jobs, 1); // a thread's first burst may allocate
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+		syscall(SYS_exit, 2);
+	backend->seal(jobs, 16);
+	backend->open(jobs, 16);
+	syscall(SYS_exit, jobs[15].ok ? 0 : 1);
+}
+
+static void *
+seal_once(void *arg)
+{
+	const struct aead_backend *backend = arg;
+	uint8_t data[5 + AEAD_TAG_LEN] = "hello", key[AEAD_KEY_LEN] = { 1 };
+	struct aead_job job = { data, key, 0, 5, false };
+
+	backend->seal(&job, 1);
+	backend->open(&job, 1);
+	return job.ok ? arg : NULL;
+}
+
+// In a child, whose new thread prepares itself without opening anything.
+static void
+start_thread_without_open(const struct aead_backend *backend)
+{
+	static struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+	pthread_t thread;
+	void *right = NULL;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		_exit(2);
+	if (pthread_create(&thread, NULL, seal_once, (void *)(uintptr_t)backend) != 0)
+		_exit(3);
+	pthread_join(thread, &right);
+	_exit(right != NULL ? 0 : 1);
+}
+
+static void
+test_in_child(void (*run)(const struct aead_backend *),
+	const struct aead_backend *backend,
+	const char *what)
+{
+	pid_t child = fork();
+	int status = -1;
+
+	if (child == 0) {
+		run(backend);
+		_exit(4);
+	}
+	if (!tap_ok(child > 0 && waitpid(child, &status, 0) == child, "a child runs"))
+		return;
+	tap_int(status, 0, what);
+}
+
+static void
+test_sandbox(const struct aead_backend *backend)
+{
+	test_in_child(burst_in_strict_mode, backend, "a burst makes no system call");
+	test_in_child(start_thread_without_open, backend, "a thread's first burst opens nothing");
+}
+
 /* ---- choice ---- */
 
 static bool
@@ -610,6 +698,7 @@ main(void)
 		test_forgeries(backend);
 		test_counter_and_key(backend);
 		test_threads(backend);
+		test_sandbox(backend);
 	}
 	if (n < 2)
 		tap_skip("ipsec-mb", "not in this build or not for this CPU");
