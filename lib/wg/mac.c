@@ -104,18 +104,18 @@ wg_cookie_secret_renew(struct wg_cookie_secret *secret,
 	secret->birth = now;
 }
 
-// Address and port, in network order.  The scope counts where there is one: fe80::1 is another
-// machine on another link.
+// Address and port; the port as in the vectors (wireguard-go's), though only we ever read it.  The
+// scope counts where there is one: fe80::1 is another machine on another link.
 static size_t
 source_bytes(const struct endpoint *source, uint8_t out[static SOURCE_MAX_LEN])
 {
 	size_t len = source->addr.family == ADDR_V4 ? 4 : 16;
 
 	memcpy(out, source->addr.bytes, len);
-	store_be16(out + len, source->port);
-	len += 2;
+	out[len++] = (uint8_t)source->port;
+	out[len++] = (uint8_t)(source->port >> 8);
 	if (source->scope_id != 0) {
-		store_be32(out + len, source->scope_id);
+		store_le32(out + len, source->scope_id);
 		len += 4;
 	}
 	return len;

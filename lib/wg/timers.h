@@ -38,7 +38,7 @@ struct wg_session_view {
 	struct mono birth; /* when its keys were derived */
 };
 
-struct wg_timers {                   /* zeros are not a valid state: wg_timers_init() */
+struct wg_timers {                   /* zeros: nothing has happened yet */
 	int64_t persistent_ns;       /* interval of persistent keepalives; 0: off */
 	bool handshaking;            /* initiations are being sent */
 	bool lacking;                /* for no other reason than that there was no session */
