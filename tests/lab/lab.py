@@ -125,6 +125,11 @@ def hand_down(path, temporary, name):
     return at
 
 
+def system_python():
+    """One that uid 65534 may run: this one may lie in root's home."""
+    return "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
+
+
 def prepare_unprivileged(options, script):
     """Root, in a mount namespace of its own: what the unprivileged stage needs and could not make."""
     t = os.environ["SLUICE_LAB_TEMPORARY"]
@@ -146,7 +151,7 @@ def prepare_unprivileged(options, script):
         os.chmod(options.logs, 0o777)
     env.update(HOME="/nonexistent", PYTHONDONTWRITEBYTECODE="1")
     drop = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--pdeathsig", "KILL"]
-    words = [*drop, "unshare", "-Urnm", *namespaces_for_pids(drop[:-2]), sys.executable,
+    words = [*drop, "unshare", "-Urnm", *namespaces_for_pids(drop[:-2]), system_python(),
              os.path.join(root, os.path.relpath(script, ROOT)), *sys.argv[1:]]
     os.chdir("/")
     os.execvpe(words[0], words, env)
@@ -494,8 +499,9 @@ class StockWireguard:
         program = self.lab.programs.peers[self.kind]
         if program is None:
             raise LabError(f"{self.kind} is not installed")
-        # One thread of boringtun: several read from one socket and put packets of a flow out of order.
-        more = "" if self.kind == "wireguard-go" else "--threads 1 --disable-drop-privileges"
+        # One thread of boringtun: several read from one socket and put packets of a flow out of order.  No connected
+        # sockets: they keep their first source address, so that it could not roam.
+        more = "" if self.kind == "wireguard-go" else "--threads 1 --disable-drop-privileges --disable-connected-udp"
         env = dict(os.environ, WG_PROCESS_FOREGROUND="1", LOG_LEVEL="error")
         self.process = self.host.spawn(f"{program} -f {more} {self.device}", self.kind, env=env)
         control = f"/var/run/wireguard/{self.device}.sock"
@@ -822,6 +828,8 @@ class Site:
         if multi_homed:
             lab.link(self.gw, "wan1", ["198.19.0.2/24", "fd19::2/64"], self.wan, "to-gw-2",
                      ["198.19.0.1/24", "fd19::1/64"])
+            self.gw.ip("route add default via 198.19.0.1 metric 100")
+            self.gw.ip("-6 route add default via fd19::1 metric 2000")
         self.gw.ip("route add default via 198.18.0.1")
         self.gw.ip("-6 route add default via fd18::1")
         self.lan.ip("route add default via 192.168.77.1")

@@ -496,16 +496,32 @@ print_state(int fd)
 	fflush(stdout);
 }
 
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * INT64_C(1000) + t.tv_nsec / 1000000;
+}
+
 static void
 run(int fd)
 {
 	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	int64_t end_ms = 0;
 
 	for (unsigned i = 0;;) {
 		struct tpacket_block_desc *block =
 			(struct tpacket_block_desc *)((uint8_t *)ring + (size_t)i * BLOCK_BYTES);
 		uint32_t status = __atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE);
 
+		// What came before the signal is in a block that the kernel hands over within
+		// RETIRE_MS.
+		if (stop_asked && end_ms == 0)
+			end_ms = now_ms() + 3 * RETIRE_MS;
+		if (end_ms != 0 && now_ms() > end_ms)
+			break;
 		if (status & TP_STATUS_USER) {
 			judge_block(block);
 			__atomic_store_n(
@@ -517,10 +533,7 @@ run(int fd)
 			state_asked = 0;
 			print_state(fd);
 		}
-		// What came before the signal is in a block that is retired by now.
-		if (stop_asked && poll(&ready, 1, 3 * RETIRE_MS) <= 0)
-			break;
-		poll(&ready, 1, 1000);
+		poll(&ready, 1, end_ms != 0 ? RETIRE_MS : 1000);
 	}
 }
 
