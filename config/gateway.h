@@ -14,14 +14,16 @@
 #include "lib/crypto/key.h"
 #include "lib/net/addr.h"
 
-#define CONFIG_MAX_WORKERS   16
-#define CONFIG_MAX_ADDRESSES 16
-#define CONFIG_MAX_PEERS     65536
-#define CONFIG_MAX_PREFIXES  262144 /* allowed_ips of all peers together */
-#define CONFIG_NAME_LEN      64     /* bytes of a peer's name, with its zero */
-#define CONFIG_HOST_LEN      256    /* bytes of an endpoint's host name, with its zero */
-#define CONFIG_INTERFACE_LEN 16     /* IFNAMSIZ */
-#define CONFIG_DEFAULT_MTU   1420
+#define CONFIG_MAX_WORKERS    16
+#define CONFIG_MAX_ADDRESSES  16
+#define CONFIG_MAX_PEERS      65536
+#define CONFIG_MAX_PREFIXES   262144     /* allowed_ips of all peers together */
+#define CONFIG_NAME_LEN       64         /* bytes of a peer's name, with its zero */
+#define CONFIG_HOST_LEN       256        /* bytes of an endpoint's host name, with its zero */
+#define CONFIG_INTERFACE_LEN  16         /* IFNAMSIZ */
+#define CONFIG_MAX_FILE_BYTES (64 << 20) /* of a configuration file */
+#define CONFIG_MAX_CORE       1023       /* highest core number of a worker */
+#define CONFIG_DEFAULT_MTU    1420
 #define CONFIG_DEFAULT_TABLE \
 	52100 /* routing table of ours; rules use the same number as priority */
 #define CONFIG_OUTER_MARK 0x53c0000 /* default SO_MARK of outer packets */
@@ -33,8 +35,10 @@ enum config_driver {
 
 struct config_peer {
 	char name[CONFIG_NAME_LEN]; /* never empty: without one, the first characters of the key */
+	bool has_name;              /* the file gives one */
 	struct public_key public_key;
 	bool has_preshared_key;
+	char *preshared_key_file; /* as the file gives it, or NULL */
 	struct secret_key preshared_key;
 	char endpoint_host[CONFIG_HOST_LEN]; /* address or name to resolve; empty: none configured
 	                                      */
@@ -55,6 +59,7 @@ struct config_gateway {
 	uint32_t routing_table;               /* default CONFIG_DEFAULT_TABLE */
 
 	/* wireguard */
+	char *private_key_file; /* as the file gives it */
 	struct secret_key private_key;
 	struct public_key public_key; /* of private_key */
 	uint16_t listen_port;
@@ -80,7 +85,8 @@ config_load(const char *path, struct config_gateway **ret_config, char **ret_err
 /*
  * The same for text in memory: `path` is only used in messages and to find relative key files
  * (relative to the folder of `path`).  For tests and the fuzzer: with `read_keys` false, key files
- * are not opened and keys stay zero.
+ * are not opened, and private_key, public_key and the preshared keys stay zero (has_preshared_key
+ * tells that a file is named).
  */
 [[nodiscard]] int config_parse(const char *path,
 	const char *text,

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The commands of `sluice`.  A command is one function in one file and one row in main.c.
+ *
+ * argv[0] is the command's name, the rest its arguments; argv[argc] is NULL.  getopt_long() may be
+ * used at once.  Every command takes --run-dir, also those that have no use for it: several
+ * gateways live on one machine, and scripts may add it everywhere.
+ */
+#ifndef CONTROLPLANE_CLI_COMMAND_H
+#define CONTROLPLANE_CLI_COMMAND_H
+
+#define COMMAND_DEFAULT_RUN_DIR "/run/sluice"
+
+enum command_exit {
+	COMMAND_OK = 0,
+	COMMAND_FAILED = 1, /* "no", or it did not work */
+	COMMAND_USAGE = 2,  /* wrong arguments */
+};
+
+int cmd_check(int argc, char **argv);
+int cmd_import(int argc, char **argv);
+int cmd_genkey(int argc, char **argv);
+int cmd_pubkey(int argc, char **argv);
+int cmd_genpsk(int argc, char **argv);
+
+/*
+ * Say on stderr what is wrong with the arguments, and how the command is called.  `format` is a
+ * sentence fragment; NULL when getopt_long() has spoken already.  Returns COMMAND_USAGE.
+ */
+int command_usage_error(const char *name, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Print how the command is called, its options and what it does on stdout.  Returns COMMAND_OK. */
+int command_help(const char *name);
+
+#endif
