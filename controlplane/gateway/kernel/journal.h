@@ -115,8 +115,8 @@ void journal_close(struct journal *journal);
 
 /*
  * Write one entry and wait until it is stored; make the change after that, and only if this
- * returned 0.  An entry that is in the file already, and whose repetition says nothing new (all
- * kinds but JOURNAL_BEFORE and JOURNAL_SYSCTL), is not written again.  NULL journal: 0.
+ * returned 0.  An entry that is in the file already is not written again (of a sysctl's entries
+ * only the latest is looked at).  NULL journal: 0.
  *
  * Returns 0, -EINVAL (an entry that journal_parse() would refuse), or -errno; then the file is as
  * it was.

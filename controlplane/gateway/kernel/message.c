@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "controlplane/gateway/kernel/message.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
+
+// Values that the headers of Debian 12 have not, or keep inside the kernel.
+#define ADDRESS_BY_ADVERTISEMENT 2 /* IFAPROT_KERNEL_RA of linux/if_addr.h, since 5.18 */
+#define NO_ADDRESS_GENERATION    1 /* IN6_ADDR_GEN_MODE_NONE of linux/if_link.h */
+
+static uint8_t
+to_kernel(uint8_t family)
+{
+	return family == ADDR_V6 ? AF_INET6 : family == ADDR_V4 ? AF_INET : AF_UNSPEC;
+}
+
+static uint8_t
+from_kernel(uint8_t family)
+{
+	return family == AF_INET6 ? ADDR_V6 : family == AF_INET ? ADDR_V4 : ADDR_NONE;
+}
+
+static size_t
+bytes_of(uint8_t family)
+{
+	return addr_bits((enum addr_family)family) / 8;
+}
+
+static void *
+begin(struct message *m, uint16_t type, uint16_t flags, size_t header_len)
+{
+	struct nlmsghdr *h = mnl_nlmsg_put_header(m->bytes);
+
+	h->nlmsg_type = type;
+	h->nlmsg_flags = NLM_F_REQUEST | flags;
+	return mnl_nlmsg_put_extra_header(h, header_len); // comes zeroed
+}
+
+static struct nlmsghdr *
+header_of(struct message *m)
+{
+	return (struct nlmsghdr *)m->bytes;
+}
+
+struct nlmsghdr *
+message_link_set(struct message *m, const struct link_row *link)
+{
+	struct ifinfomsg *info = begin(m, RTM_NEWLINK, 0, sizeof(*info));
+
+	info->ifi_index = (int)link->ifindex;
+	info->ifi_change = IFF_UP;
+	info->ifi_flags = link->up ? IFF_UP : 0;
+	if (link->mtu != 0)
+		mnl_attr_put_u32(header_of(m), IFLA_MTU, link->mtu);
+	return header_of(m);
+}
+
+struct nlmsghdr *
+message_link_no_addr_gen(struct message *m, uint32_t ifindex)
+{
+	struct ifinfomsg *info = begin(m, RTM_NEWLINK, 0, sizeof(*info));
+	struct nlmsghdr *h = header_of(m);
+	struct nlattr *families, *v6;
+
+	info->ifi_index = (int)ifindex;
+	families = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+	v6 = mnl_attr_nest_start(h, AF_INET6);
+	mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, NO_ADDRESS_GENERATION);
+	mnl_attr_nest_end(h, v6);
+	mnl_attr_nest_end(h, families);
+	return h;
+}
+
+struct nlmsghdr *
+message_link_delete(struct message *m, uint32_t ifindex)
+{
+	struct ifinfomsg *info = begin(m, RTM_DELLINK, 0, sizeof(*info));
+
+	info->ifi_index = (int)ifindex;
+	return header_of(m);
+}
+
+struct nlmsghdr *
+message_link_get(struct message *m, const char *name)
+{
+	begin(m, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(header_of(m), IFLA_IFNAME, name);
+	return header_of(m);
+}
+
+struct nlmsghdr *
+message_link_get_index(struct message *m, uint32_t ifindex)
+{
+	struct ifinfomsg *info = begin(m, RTM_GETLINK, 0, sizeof(*info));
+
+	info->ifi_index = (int)ifindex;
+	return header_of(m);
+}
+
+struct nlmsghdr *
+message_address(struct message *m, uint16_t type, uint16_t flags, const struct address_row *address)
+{
+	const struct addr *addr = &address->prefix.addr;
+	struct ifaddrmsg *info = begin(m, type, flags, sizeof(*info));
+	struct nlmsghdr *h = header_of(m);
+
+	info->ifa_family = to_kernel(addr->family);
+	info->ifa_prefixlen = address->prefix.len;
+	info->ifa_index = address->ifindex;
+	mnl_attr_put(h, IFA_LOCAL, bytes_of(addr->family), addr->bytes);
+	mnl_attr_put(h, IFA_ADDRESS, bytes_of(addr->family), addr->bytes);
+	if (type == RTM_NEWADDR)
+		mnl_attr_put_u32(h, IFA_FLAGS, IFA_F_NOPREFIXROUTE | IFA_F_NODAD);
+	return h;
+}
+
+struct nlmsghdr *
+message_route(struct message *m, uint16_t type, uint16_t flags, const struct route_row *route)
+{
+	const struct addr *addr = &route->prefix.addr;
+	struct rtmsg *info = begin(m, type, flags, sizeof(*info));
+	struct nlmsghdr *h = header_of(m);
+
+	info->rtm_family = to_kernel(addr->family);
+	info->rtm_dst_len = route->prefix.len;
+	info->rtm_protocol = route->protocol;
+	info->rtm_type = route->type;
+	info->rtm_scope = route->ifindex != 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	mnl_attr_put(h, RTA_DST, bytes_of(addr->family), addr->bytes);
+	mnl_attr_put_u32(h, RTA_TABLE, route->table);
+	mnl_attr_put_u32(h, RTA_PRIORITY, route->metric);
+	if (route->ifindex != 0)
+		mnl_attr_put_u32(h, RTA_OIF, route->ifindex);
+	return h;
+}
+
+struct nlmsghdr *
+message_rule(struct message *m, uint16_t type, uint16_t flags, const struct rule_row *rule)
+{
+	struct fib_rule_hdr *info = begin(m, type, flags, sizeof(*info));
+	struct nlmsghdr *h = header_of(m);
+
+	info->family = to_kernel(rule->family);
+	info->action = rule->action;
+	info->flags = rule->inverted ? FIB_RULE_INVERT : 0;
+	mnl_attr_put_u32(h, FRA_PRIORITY, rule->priority);
+	mnl_attr_put_u32(h, FRA_TABLE, rule->table);
+	mnl_attr_put_u32(h, FRA_FWMARK, rule->mark);
+	mnl_attr_put_u32(h, FRA_FWMASK, rule->mask);
+	mnl_attr_put_u8(h, FRA_PROTOCOL, rule->protocol);
+	return h;
+}
+
+struct nlmsghdr *
+message_dump_routes(struct message *m, uint8_t family, uint32_t table)
+{
+	struct rtmsg *info = begin(m, RTM_GETROUTE, 0, sizeof(*info));
+
+	info->rtm_family = to_kernel(family);
+	mnl_attr_put_u32(header_of(m), RTA_TABLE, table);
+	return header_of(m);
+}
+
+struct nlmsghdr *
+message_dump_rules(struct message *m, uint8_t family)
+{
+	struct fib_rule_hdr *info = begin(m, RTM_GETRULE, 0, sizeof(*info));
+
+	info->family = to_kernel(family);
+	return header_of(m);
+}
+
+struct nlmsghdr *
+message_dump_addresses(struct message *m)
+{
+	begin(m, RTM_GETADDR, 0, sizeof(struct ifaddrmsg));
+	return header_of(m);
+}
+
+// The fixed part of a message, or NULL if it is shorter than that.
+static const void *
+fixed_part(const struct nlmsghdr *h, size_t len)
+{
+	return mnl_nlmsg_get_payload_len(h) >= len ? mnl_nlmsg_get_payload(h) : NULL;
+}
+
+static bool
+read_u32_attr(const struct nlattr *attr, uint32_t *ret_value)
+{
+	if (mnl_attr_get_payload_len(attr) < sizeof(uint32_t))
+		return false;
+	*ret_value = mnl_attr_get_u32(attr);
+	return true;
+}
+
+static bool
+read_addr_attr(const struct nlattr *attr, uint8_t family, struct addr *ret_addr)
+{
+	size_t len = bytes_of(family);
+
+	if (mnl_attr_get_payload_len(attr) != len)
+		return false;
+	*ret_addr = (struct addr){ .family = family };
+	memcpy(ret_addr->bytes, mnl_attr_get_payload(attr), len);
+	return true;
+}
+
+// At most `len` bytes with the zero.
+static bool
+read_text_attr(const struct nlattr *attr, char *text, size_t len)
+{
+	size_t n = strnlen(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+
+	if (n >= len)
+		return false;
+	memcpy(text, mnl_attr_get_payload(attr), n);
+	text[n] = '\0';
+	return true;
+}
+
+static bool
+has_kind_tun(const struct nlattr *link_info)
+{
+	const struct nlattr *attr;
+	char kind[IF_NAMESIZE];
+
+	mnl_attr_for_each_nested(attr, link_info)
+	{
+		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
+			return read_text_attr(attr, kind, sizeof(kind)) && strcmp(kind, "tun") == 0;
+	}
+	return false;
+}
+
+bool
+message_read_link(const struct nlmsghdr *h, struct link_row *ret_link)
+{
+	const struct ifinfomsg *info = fixed_part(h, sizeof(*info));
+	struct link_row link = {};
+	const struct nlattr *attr;
+	bool ok = true;
+
+	if (info == NULL || info->ifi_family != AF_UNSPEC || info->ifi_index <= 0)
+		return false;
+	link.ifindex = (uint32_t)info->ifi_index;
+	link.up = (info->ifi_flags & IFF_UP) != 0;
+	link.running = (info->ifi_flags & IFF_RUNNING) != 0;
+	mnl_attr_for_each(attr, h, sizeof(*info))
+	{
+		switch (mnl_attr_get_type(attr)) {
+		case IFLA_IFNAME:
+			ok = ok && read_text_attr(attr, link.name, sizeof(link.name));
+			break;
+		case IFLA_MTU:
+			ok = ok && read_u32_attr(attr, &link.mtu);
+			break;
+		case IFLA_LINKINFO:
+			link.is_tun = has_kind_tun(attr);
+			break;
+		default:
+			break;
+		}
+	}
+	*ret_link = link;
+	return ok;
+}
+
+static bool
+read_address_attr(const struct nlattr *attr, struct address_row *address, bool *has_local)
+{
+	struct addr *addr = &address->prefix.addr;
+	uint32_t flags = 0;
+
+	switch (mnl_attr_get_type(attr)) {
+	case IFA_LOCAL: // on a point-to-point link IFA_ADDRESS is the other end's
+		*has_local = true;
+		return read_addr_attr(attr, addr->family, addr);
+	case IFA_ADDRESS:
+		return *has_local || read_addr_attr(attr, addr->family, addr);
+	case IFA_FLAGS:
+		if (!read_u32_attr(attr, &flags))
+			return false;
+		address->by_advertisement |= (flags & IFA_F_MANAGETEMPADDR) != 0;
+		return true;
+	case IFA_PROTO:
+		if (mnl_attr_get_payload_len(attr) < 1)
+			return false;
+		address->by_advertisement |= mnl_attr_get_u8(attr) == ADDRESS_BY_ADVERTISEMENT;
+		return true;
+	default:
+		return true;
+	}
+}
+
+bool
+message_read_address(const struct nlmsghdr *h, struct address_row *ret_address)
+{
+	const struct ifaddrmsg *info = fixed_part(h, sizeof(*info));
+	struct address_row address = {};
+	const struct nlattr *attr;
+	bool has_local = false;
+
+	if (info == NULL || from_kernel(info->ifa_family) == ADDR_NONE)
+		return false;
+	address.ifindex = info->ifa_index;
+	address.link_local = info->ifa_scope == RT_SCOPE_LINK;
+	address.prefix.addr.family = from_kernel(info->ifa_family);
+	address.prefix.len = info->ifa_prefixlen;
+	mnl_attr_for_each(attr, h, sizeof(*info))
+	{
+		if (!read_address_attr(attr, &address, &has_local))
+			return false;
+	}
+	*ret_address = address;
+	return address.prefix.len <= addr_bits((enum addr_family)address.prefix.addr.family);
+}
+
+static bool
+read_route_attr(const struct nlattr *attr, struct route_row *route)
+{
+	switch (mnl_attr_get_type(attr)) {
+	case RTA_DST:
+		return read_addr_attr(attr, route->prefix.addr.family, &route->prefix.addr);
+	case RTA_TABLE:
+		return read_u32_attr(attr, &route->table);
+	case RTA_PRIORITY:
+		return read_u32_attr(attr, &route->metric);
+	case RTA_OIF:
+		return read_u32_attr(attr, &route->ifindex);
+	default:
+		return true;
+	}
+}
+
+bool
+message_read_route(const struct nlmsghdr *h, struct route_row *ret_route)
+{
+	const struct rtmsg *info = fixed_part(h, sizeof(*info));
+	struct route_row route = {};
+	const struct nlattr *attr;
+
+	if (info == NULL || from_kernel(info->rtm_family) == ADDR_NONE)
+		return false;
+	route.prefix.addr.family = from_kernel(info->rtm_family);
+	route.prefix.len = info->rtm_dst_len;
+	route.table = info->rtm_table;
+	route.type = info->rtm_type;
+	route.protocol = info->rtm_protocol;
+	route.narrowed = info->rtm_src_len != 0 || info->rtm_tos != 0 ||
+	                 (info->rtm_flags & RTM_F_CLONED) != 0;
+	mnl_attr_for_each(attr, h, sizeof(*info))
+	{
+		if (!read_route_attr(attr, &route))
+			return false;
+	}
+	*ret_route = route;
+	return route.prefix.len <= addr_bits((enum addr_family)route.prefix.addr.family);
+}
+
+static bool
+read_rule_attr(const struct nlattr *attr, struct rule_row *rule)
+{
+	uint32_t value = 0;
+
+	switch (mnl_attr_get_type(attr)) {
+	case FRA_PRIORITY:
+		return read_u32_attr(attr, &rule->priority);
+	case FRA_TABLE:
+		return read_u32_attr(attr, &rule->table);
+	case FRA_FWMARK:
+		return read_u32_attr(attr, &rule->mark);
+	case FRA_FWMASK:
+		return read_u32_attr(attr, &rule->mask);
+	case FRA_SUPPRESS_PREFIXLEN:
+		rule->suppressed_len = read_u32_attr(attr, &value) ? (int)value : -1;
+		return true;
+	case FRA_PROTOCOL:
+		rule->protocol = mnl_attr_get_payload_len(attr) > 0 ? mnl_attr_get_u8(attr) : 0;
+		return true;
+	case FRA_L3MDEV: // 0 says: no selector
+		rule->narrowed |= mnl_attr_get_payload_len(attr) > 0 && mnl_attr_get_u8(attr) != 0;
+		return true;
+	case FRA_PAD:
+	case FRA_DST: // a length of 0 is in the header
+	case FRA_SRC:
+		return true;
+	default: // interface, ports, protocol, user, tunnel, and what is yet to be invented
+		rule->narrowed = true;
+		return true;
+	}
+}
+
+bool
+message_read_rule(const struct nlmsghdr *h, struct rule_row *ret_rule)
+{
+	const struct fib_rule_hdr *info = fixed_part(h, sizeof(*info));
+	struct rule_row rule = { .suppressed_len = -1 };
+	const struct nlattr *attr;
+
+	if (info == NULL || from_kernel(info->family) == ADDR_NONE)
+		return false;
+	rule.family = from_kernel(info->family);
+	rule.action = info->action;
+	rule.table = info->table;
+	rule.inverted = (info->flags & FIB_RULE_INVERT) != 0;
+	rule.narrowed = info->dst_len != 0 || info->src_len != 0 || info->tos != 0;
+	mnl_attr_for_each(attr, h, sizeof(*info))
+	{
+		if (!read_rule_attr(attr, &rule))
+			return false;
+	}
+	*ret_rule = rule;
+	return true;
+}
