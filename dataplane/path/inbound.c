@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Tunnel to host.  Each call keeps in the burst the packets that may go on; the others leave it with
+ * a drop reason, for the control plane, or for another peer.  Nothing here allocates, blocks or
+ * logs.
+ */
+
+#include "dataplane/path/inbound.h"
+
+#include "dataplane/path/outbound.h"
+#include "dataplane/stage/stages.h"
+
+void
+inbound_run(struct worker *w, struct burst *b)
+{
+	keypair_lookup(w, b); // receiver index -> session; other messages to the control plane
+	decrypt(w, b);        // authenticate and open in place, accept the counter
+	source_check(w, b);   // inner source belongs to the peer that sent it
+	route_inner(w, b);    // ECN, MSS; packets for other peers go to w->to_peers
+	host_transmit(w, b);
+
+	outbound_run_to_peers(w);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/path/worker.h"
+
+#include <string.h>
+
+#include "dataplane/io/pkt_ring.h"
+#include "dataplane/path/event_ring.h"
+
+bool
+worker_event(struct worker *w, enum shm_event_kind kind, uint32_t peer, uint32_t index,
+	uint32_t value, const struct pkt_outer *from)
+{
+	struct shm_event event = { .kind = kind, .peer = peer, .index = index, .value = value };
+
+	if (from != NULL)
+		memcpy(&event.path, from, sizeof(event.path));
+	if (!event_ring_put(w->events, &event))
+		return false;
+	doorbell_ring(w->main_bell);
+	return true;
+}
+
+void
+worker_punt(struct worker *w, struct pkt *p)
+{
+	if (pkt_ring_put(w->punt, &p, 1) == 0) {
+		drop(w, p, DROP_PUNT_FULL);
+		return;
+	}
+	doorbell_ring(w->main_bell);
+}

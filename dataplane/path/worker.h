@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the stages see of the worker that runs them.
+ *
+ * Thread: everything here belongs to one worker, unless the field says otherwise.
+ */
+#ifndef DATAPLANE_PATH_WORKER_H
+#define DATAPLANE_PATH_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/io/io.h"
+#include "dataplane/path/burst.h"
+#include "dataplane/path/drop.h"
+#include "dataplane/table/fib.h"
+#include "dataplane/table/session.h"
+#include "lib/net/icmp.h"
+#include "lib/shm/shm_abi.h"
+
+/* Packets of one peer that wait for a session, and when this worker last told about the peer. */
+struct waiting {
+	struct pkt *first;
+	struct pkt *last;
+	uint32_t n;
+	uint32_t listed; /* is in worker.waiting_peers */
+	uint64_t asked_ns; /* WANT_SESSION or WANT_REKEY was raised */
+	uint64_t seen_ns; /* SEEN_FROM was raised */
+};
+
+#define WAITING_MAX_PER_PEER 64
+#define WAITING_ASK_NS       NS_PER_S /* the control plane is asked again after this */
+#define WAITING_SEEN_NS      (100 * NS_PER_MS)
+#define WAITING_MAX_AGE_NS   (95 * NS_PER_S) /* the control plane gives up after 90 s */
+
+struct event_ring; /* events to the main thread: dataplane/path/event_ring.h */
+
+struct worker {
+	unsigned id; /* queue of every port */
+	uint64_t now_ns; /* CLOCK_BOOTTIME, read once per burst */
+	const struct tables *tables; /* valid until the next quiescent point */
+	struct session_table sessions; /* pointers into the keeper's memory */
+	struct shm_worker_counters *counters; /* read by the control plane */
+	struct shm_peer_counters *peers; /* by peer number; read by the control plane */
+	struct pool_cache pool;
+	struct port *wire;
+	struct port *host;
+
+	/* Made on the way inbound, to go outbound in the same round: peer to peer, ICMP errors. */
+	struct burst to_peers;
+
+	struct waiting *waiting; /* by peer number */
+	uint32_t *waiting_peers; /* those with n > 0 */
+	uint32_t n_waiting_peers;
+	uint32_t n_waiting; /* packets, all peers */
+	uint32_t max_waiting;
+
+	struct icmp_limiter icmp_limit;
+	struct event_ring *events; /* consumer: the main thread */
+	struct pkt_ring *punt; /* consumer: the main thread */
+	struct doorbell *main_bell;
+
+	/* Time inside seal and open in TSC ticks, kept only while a bench asks for it. */
+	uint64_t *aead_tsc;
+};
+
+/* Count and free a packet. */
+static inline void
+drop(struct worker *w, struct pkt *p, enum drop_reason reason)
+{
+	w->counters->drops[reason]++;
+	pool_put(&w->pool, &p, 1);
+}
+
+/* Raise an event for the control plane.  False: no room; raise it again with a later packet. */
+bool worker_event(struct worker *w, enum shm_event_kind kind, uint32_t peer, uint32_t index,
+	uint32_t value, const struct pkt_outer *from);
+
+/* Hand a datagram to the control plane.  Takes ownership. */
+void worker_punt(struct worker *w, struct pkt *p);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Packets that cannot go on and whose sender is told.  Source: RFC 1812 4.3, RFC 4443;
+ * ../shared/design/reliability.md 2.8.
+ */
+
+#include "dataplane/stage/stages.h"
+
+static const struct addr *
+source_for(const struct worker *w, const struct ip_view *v)
+{
+	return v->family == ADDR_V4 ? &w->tables->icmp_source4 : &w->tables->icmp_source6;
+}
+
+static void
+send_answer(struct worker *w, struct pkt *answer, bool to_host)
+{
+	struct burst *out = &w->to_peers;
+
+	answer->kind = PKT_INNER;
+	if (to_host) {
+		if (w->host->ops->tx(w->host, w->id, &answer, 1) == 0)
+			drop(w, answer, DROP_TX_FULL);
+		return;
+	}
+	if (out->n == BURST_MAX || !ip_parse(answer->data, answer->len, &out->view[out->n])) {
+		drop(w, answer, DROP_TX_FULL);
+		return;
+	}
+	out->pkt[out->n++] = answer;
+}
+
+void
+refuse(struct worker *w, struct pkt *p, const struct ip_view *v, enum drop_reason reason,
+	enum icmp_error error, bool to_host)
+{
+	const struct addr *source = source_for(w, v);
+	struct mono now = { w->now_ns };
+	struct pkt *answer;
+
+	if (source->family != ADDR_NONE && icmp_error_is_allowed(p->data, v) &&
+		icmp_limiter_allow(&w->icmp_limit, now) && pool_get(&w->pool, &answer, 1) == 1) {
+		uint32_t mtu = error == ICMP_ERROR_TOO_BIG ? w->tables->mtu : 0;
+		uint32_t room = pkt_capacity(answer->frame_len);
+
+		answer->len = icmp_error_build(error, p->data, v, source, mtu, answer->data,
+			room < ICMP_ERROR_MAX ? room : ICMP_ERROR_MAX);
+		if (answer->len > 0)
+			send_answer(w, answer, to_host);
+		else
+			pool_put(&w->pool, &answer, 1);
+	}
+	drop(w, p, reason);
+}

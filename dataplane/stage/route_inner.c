@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Where an inner packet goes that came out of the tunnel: into another tunnel, or to the kernel,
+ * which routes on, delivers to the box itself, and counts the TTL down itself.
+ */
+
+#include "dataplane/stage/stages.h"
+#include "lib/net/ecn.h"
+#include "lib/net/mss.h"
+#include "lib/net/ttl.h"
+
+// RFC 6040: congestion met by the outer packet is carried inside.  False: it must be dropped.
+static bool
+carry_ecn(struct pkt *p, const struct ip_view *v)
+{
+	uint8_t ecn = ecn_decapsulate(v->ecn, p->outer_ecn);
+
+	if (ecn == ECN_DROP)
+		return false;
+	if (ecn != v->ecn)
+		ip_set_ecn(p->data, ecn);
+	return true;
+}
+
+// Peer to peer: we are the router, so TTL and MTU are ours to judge.
+static void
+forward_to_peer(struct worker *w, struct pkt *p, const struct ip_view *v)
+{
+	struct burst *out = &w->to_peers;
+
+	if (v->ttl <= 1) {
+		refuse(w, p, v, DROP_TTL, ICMP_ERROR_TTL_EXCEEDED, false);
+		return;
+	}
+	if (out->n == BURST_MAX) { // ICMP errors of this burst have taken the room
+		drop(w, p, DROP_TX_FULL);
+		return;
+	}
+	out->view[out->n] = *v;
+	out->pkt[out->n++] = p;
+}
+
+void
+route_inner(struct worker *w, struct burst *b)
+{
+	const struct tables *tables = w->tables;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct pkt *p = b->pkt[i];
+		const struct ip_view *v = &b->view[i];
+		uint32_t to;
+
+		if (p->outer_ecn != 0 && !carry_ecn(p, v)) {
+			drop(w, p, DROP_ECN);
+			continue;
+		}
+		tcp_clamp_mss(p->data, v, tables->mtu);
+		to = fib_lookup(&tables->fib, v->family, v->dst);
+		if (to < FIB_HOST) {
+			forward_to_peer(w, p, v);
+			continue;
+		}
+		burst_keep(b, kept++, i);
+	}
+	b->n = kept;
+}

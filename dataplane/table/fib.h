@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Where an inner address leads: to a peer, or to the kernel.  Never changed after it was built:
+ * the main thread builds a new one and publishes it whole.
+ *
+ * Host prefixes (/32, /128: the peers' own addresses) are exact keys; only subnets go into the
+ * longest-prefix table.
+ */
+#ifndef DATAPLANE_TABLE_FIB_H
+#define DATAPLANE_TABLE_FIB_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/net/exact_table.h"
+#include "lib/net/prefix_table.h"
+#include "lib/shm/shm_abi.h"
+
+#define FIB_NONE UINT32_MAX /* nobody has this address */
+#define FIB_HOST 0x7ffffffeu /* the kernel's; anything less is a peer's number */
+
+struct fib {
+	struct exact_table *exact;
+	struct prefix_table *prefixes;
+};
+
+/* Everything that workers read and that changes as a whole. */
+struct tables {
+	uint64_t generation;
+	struct fib fib;
+	uint32_t mtu; /* of inner packets */
+	struct addr icmp_source4; /* ADDR_NONE: no ICMP error in this family */
+	struct addr icmp_source6;
+};
+
+/*
+ * Build from rows that were checked for range (peer numbers, families, lengths).
+ * seed: two random words, so that nobody can choose addresses that collide.
+ * Returns 0, -EEXIST (a prefix twice), -EINVAL, or -ENOMEM.
+ */
+[[nodiscard]] int tables_create(const struct shm_prefix_row *rows, size_t n,
+	const struct shm_settings *settings, uint64_t generation, const uint64_t seed[2],
+	struct tables **ret_tables);
+void tables_destroy(struct tables *tables);
+
+static inline void
+fib_prefetch(const struct fib *fib, uint8_t family, const uint8_t *addr)
+{
+	exact_table_prefetch(fib->exact, family, addr);
+}
+
+/* The bytes of an address as they are in a packet. */
+static inline uint32_t
+fib_lookup(const struct fib *fib, uint8_t family, const uint8_t *addr)
+{
+	uint32_t to = exact_table_lookup(fib->exact, family, addr);
+
+	if (to != EXACT_TABLE_NONE)
+		return to;
+	return prefix_table_lookup(fib->prefixes, family, addr);
+}
+
+static_assert(EXACT_TABLE_NONE == FIB_NONE && PREFIX_TABLE_NONE == FIB_NONE, "one value for none");
+
+#endif

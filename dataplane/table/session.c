@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/table/session.h"
+
+#include <errno.h>
+
+#include "lib/base/secret.h"
+
+// Keys before the index: a worker that finds the index finds the keys.
+static void
+fill(struct session_table *t, uint32_t slot, const struct shm_cmd_session *cmd)
+{
+	struct shm_session_rx *rx = &t->keys->rx[slot];
+	struct shm_session_tx *tx = &t->keys->tx[slot];
+	struct shm_session_row *row = &t->state->sessions[slot];
+	const struct pkt_outer *path = session_path(t, cmd->peer);
+
+	memset(&t->keys->replay[slot], 0, sizeof(t->keys->replay[slot]));
+
+	memcpy(tx->key, cmd->key_send, sizeof(tx->key));
+	tx->birth_ns = cmd->birth_ns;
+	tx->sender_index = cmd->sender_index;
+	tx->receiver_index = cmd->receiver_index;
+	tx->peer = cmd->peer;
+	tx->role = cmd->role;
+	atomic_store_explicit(&tx->counter, 0, memory_order_relaxed);
+
+	memcpy(rx->key, cmd->key_receive, sizeof(rx->key));
+	rx->peer = cmd->peer;
+	rx->birth_ns = cmd->birth_ns;
+	atomic_store_explicit(&rx->path_tag, path->family != 0 ? session_path_tag(path) : 0,
+		memory_order_relaxed);
+
+	row->sender_index = cmd->sender_index;
+	row->peer = cmd->peer;
+	row->role = cmd->role;
+	row->birth_ns = cmd->birth_ns;
+	// Pairs with the acquire in the stage keypair_lookup.
+	atomic_store_explicit(&rx->receiver_index, cmd->receiver_index, memory_order_release);
+	atomic_store_explicit(&row->receiver_index, cmd->receiver_index, memory_order_release);
+}
+
+// Put a slot into its peer's keypairs; workers may be promoting at the same moment.
+static unsigned
+link_slot(struct session_table *t, uint32_t peer, uint32_t slot, uint32_t role, uint32_t freed[2])
+{
+	_Atomic uint64_t *word = &t->state->keypairs[peer];
+	uint64_t old = atomic_load_explicit(word, memory_order_relaxed), next;
+	unsigned n;
+
+	do {
+		uint64_t previous = shm_keypairs_previous(old), current = shm_keypairs_current(old);
+
+		n = 0;
+		if (role == SHM_ROLE_RESPONDER) {
+			next = SHM_KEYPAIRS(previous, current, (uint64_t)slot);
+		} else {
+			// Whitepaper 6.3: what was current stays good for packets under way.
+			next = SHM_KEYPAIRS(current, (uint64_t)slot, 0);
+			if (previous != 0)
+				freed[n++] = (uint32_t)previous;
+		}
+		if (shm_keypairs_next(old) != 0)
+			freed[n++] = shm_keypairs_next(old);
+	} while (!atomic_compare_exchange_weak_explicit(word, &old, next, memory_order_release,
+		memory_order_relaxed));
+	return n;
+}
+
+int
+session_install(struct session_table *t, const struct shm_cmd_session *cmd, uint32_t ret_freed[2],
+	unsigned *ret_n_freed)
+{
+	uint32_t slot = shm_index_slot(cmd->receiver_index);
+	uint32_t there;
+
+	*ret_n_freed = 0;
+	if (slot == 0 || slot >= SHM_MAX_SESSIONS || cmd->peer >= SHM_MAX_PEERS ||
+		(cmd->role != SHM_ROLE_INITIATOR && cmd->role != SHM_ROLE_RESPONDER))
+		return -ERANGE;
+	there = atomic_load_explicit(&t->state->sessions[slot].receiver_index,
+		memory_order_relaxed);
+	if (there == cmd->receiver_index && t->state->sessions[slot].peer == cmd->peer)
+		return 0; // repeated by a successor: counters and window stay as they are
+	if (there != 0)
+		return -EEXIST;
+
+	fill(t, slot, cmd);
+	*ret_n_freed = link_slot(t, cmd->peer, slot, cmd->role, ret_freed);
+	return 0;
+}
+
+bool
+session_unlink(struct session_table *t, uint32_t peer, uint32_t slot)
+{
+	_Atomic uint64_t *word = &t->state->keypairs[peer];
+	uint64_t old = atomic_load_explicit(word, memory_order_relaxed), next;
+
+	do {
+		uint64_t previous = shm_keypairs_previous(old), current = shm_keypairs_current(old);
+		uint64_t following = shm_keypairs_next(old);
+
+		if (slot == 0 || (previous != slot && current != slot && following != slot))
+			return false;
+		next = SHM_KEYPAIRS(previous == slot ? 0 : previous, current == slot ? 0 : current,
+			following == slot ? 0 : following);
+	} while (!atomic_compare_exchange_weak_explicit(word, &old, next, memory_order_release,
+		memory_order_relaxed));
+	return true;
+}
+
+void
+session_retire(struct session_table *t, uint32_t slot)
+{
+	atomic_store_explicit(&t->keys->rx[slot].receiver_index, 0, memory_order_relaxed);
+}
+
+void
+session_wipe(struct session_table *t, uint32_t slot)
+{
+	secret_wipe(&t->keys->rx[slot], sizeof(t->keys->rx[slot]));
+	secret_wipe(&t->keys->tx[slot], sizeof(t->keys->tx[slot]));
+	memset(&t->keys->replay[slot], 0, sizeof(t->keys->replay[slot]));
+	atomic_store_explicit(&t->state->sessions[slot].receiver_index, 0, memory_order_release);
+}
+
+void
+session_set_path(struct session_table *t, uint32_t peer, const struct shm_path *path)
+{
+	struct shm_path_row *row = &t->state->paths[peer];
+	uint32_t which = (atomic_load_explicit(&row->which, memory_order_relaxed) & 1) ^ 1;
+	uint64_t word = atomic_load_explicit(&t->state->keypairs[peer], memory_order_relaxed);
+	uint32_t slots[] = { shm_keypairs_previous(word), shm_keypairs_current(word),
+		shm_keypairs_next(word) };
+	uint32_t tag;
+
+	row->path[which] = *path;
+	atomic_store_explicit(&row->which, which, memory_order_release);
+
+	tag = path->family != 0 ? session_path_tag((const struct pkt_outer *)path) : 0;
+	for (unsigned i = 0; i < 3; i++)
+		if (slots[i] != 0)
+			atomic_store_explicit(&t->keys->rx[slots[i]].path_tag, tag,
+				memory_order_relaxed);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Sessions and peers as the packet path finds them, in the keeper's memory.
+ *
+ * Source: docs/shm-abi.md, "Sessions".
+ * Owner:  the keeper owns the memory; the forwarder's main thread installs and removes.
+ * Thread: workers call the inline functions; install, remove and path changes are the main
+ *         thread's, and what they take away stays readable until a quiescent point has passed.
+ */
+#ifndef DATAPLANE_TABLE_SESSION_H
+#define DATAPLANE_TABLE_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "dataplane/path/pkt.h"
+#include "lib/shm/shm_abi.h"
+#include "lib/wg/replay.h"
+
+struct session_table {
+	struct shm_state *state;
+	struct shm_sessions *keys;
+};
+
+static_assert(sizeof(struct wg_replay) == sizeof(struct shm_replay), "the same ring");
+static_assert(sizeof(struct pkt_outer) == sizeof(struct shm_path), "the same addresses");
+static_assert(offsetof(struct pkt_outer, remote_port) == offsetof(struct shm_path, remote_port),
+	"the same addresses");
+static_assert(offsetof(struct pkt_outer, family) == offsetof(struct shm_path, family),
+	"the same addresses");
+static_assert(offsetof(struct pkt_outer, ifindex) == offsetof(struct shm_path, ifindex),
+	"the same addresses");
+
+/* --- for workers --- */
+
+static inline struct wg_replay *
+session_replay(const struct session_table *t, uint32_t slot)
+{
+	return (struct wg_replay *)&t->keys->replay[slot];
+}
+
+/* The peer's path; family 0 when it has none.  Valid until a quiescent point. */
+static inline const struct pkt_outer *
+session_path(const struct session_table *t, uint32_t peer)
+{
+	const struct shm_path_row *row = &t->state->paths[peer];
+
+	// Pairs with the release in session_set_path().
+	return (const struct pkt_outer *)&row->path[atomic_load_explicit(&row->which,
+						       memory_order_acquire) &
+		1];
+}
+
+/*
+ * A short fingerprint of an endpoint and the address of ours that it wrote to, so that a worker
+ * sees in the session's own line whether a packet came from where the peer is expected.
+ */
+static inline uint32_t
+session_path_tag(const struct pkt_outer *o)
+{
+	uint64_t words[4];
+	uint64_t h = (uint64_t)o->remote_port << 16 ^ o->family ^ (uint64_t)o->ifindex << 32;
+
+	memcpy(words, o->remote, sizeof(words)); // remote and local
+	for (int i = 0; i < 4; i++)
+		h = (h ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15) ^ h >> 29;
+	return (uint32_t)(h >> 32) | 1; // 0 stands for "none"
+}
+
+/*
+ * The first authentic packet of `next` makes it `current`.  One compare-and-swap, so nothing is
+ * half done whatever dies.  True: this call promoted; *ret_freed is the slot that fell out of
+ * `previous` (0: none), which the main thread frees.
+ */
+static inline bool
+session_promote(const struct session_table *t, uint32_t peer, uint32_t slot, uint32_t *ret_freed)
+{
+	_Atomic uint64_t *word = &t->state->keypairs[peer];
+	uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
+
+	if (__builtin_expect(shm_keypairs_next(old) != slot, 1))
+		return false;
+	do {
+		if (shm_keypairs_next(old) != slot)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(word, &old,
+		SHM_KEYPAIRS((uint64_t)shm_keypairs_current(old), (uint64_t)slot, 0),
+		memory_order_release, memory_order_relaxed));
+	*ret_freed = shm_keypairs_previous(old);
+	return true;
+}
+
+/* --- for the main thread --- */
+
+/*
+ * Install a session: keys first, index last.  An initiator's becomes `current`, a responder's
+ * `next`.  ret_freed takes the slots that fall out of the peer (0 to 2 of them); they stay valid
+ * for workers until session_wipe() after a quiescent point.
+ *
+ * Installing what is installed already (same index, same peer) changes nothing and succeeds.
+ * Returns 0, -EEXIST (the slot holds another session), or -ERANGE.
+ */
+[[nodiscard]] int session_install(struct session_table *t, const struct shm_cmd_session *cmd,
+	uint32_t ret_freed[2], unsigned *ret_n_freed);
+
+/* Whether a slot is one of its peer's three. */
+bool session_is_linked(const struct session_table *t, uint32_t peer, uint32_t slot);
+
+/* Take a session out of its peer's keypairs.  False: it was not there. */
+bool session_unlink(struct session_table *t, uint32_t peer, uint32_t slot);
+
+/* No worker finds the session from now on; its keys may still be in use until a quiescent point. */
+void session_retire(struct session_table *t, uint32_t slot);
+
+/* Wipe keys, counters and window of a retired session: after a quiescent point. */
+void session_wipe(struct session_table *t, uint32_t slot);
+
+/*
+ * Set where a peer's packets go.  `which` flips after the other copy is filled; the caller has let
+ * a quiescent point pass since the call before it for the same peer.
+ */
+void session_set_path(struct session_table *t, uint32_t peer, const struct shm_path *path);
+
+#endif

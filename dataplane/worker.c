@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "dataplane/path/inbound.h"
+#include "dataplane/path/outbound.h"
+#include "dataplane/stage/stages.h"
+#include "lib/base/clock.h"
+
+#define SPIN_TSC      60000 /* about 20 us without a packet before an adaptive worker sleeps */
+#define SWEEP_NS      (NS_PER_S / 2)
+#define SLEEP_MAX_MS  500 /* so that packets that wait for ever are found */
+#define ICMP_RATE_PPS 200
+#define ICMP_BURST    50
+
+int
+worker_create(const struct worker_setup *setup, struct worker_thread **ret_worker)
+{
+	struct worker_thread *t = aligned_alloc(64, (sizeof(*t) + 63) / 64 * 64);
+	struct worker *w;
+
+	if (t == NULL)
+		return -ENOMEM;
+	memset(t, 0, sizeof(*t));
+	t->setup = *setup;
+	t->bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w = &t->w;
+	w->waiting = calloc(SHM_MAX_PEERS, sizeof(*w->waiting));
+	w->waiting_peers = calloc(SHM_MAX_PEERS, sizeof(*w->waiting_peers));
+	if (t->bell.fd < 0 || w->waiting == NULL || w->waiting_peers == NULL) {
+		worker_destroy(t);
+		return -ENOMEM;
+	}
+	w->id = setup->id;
+	w->sessions = (struct session_table){ setup->state, setup->keys };
+	w->counters = &setup->state->workers[setup->id];
+	w->peers = setup->state->counters[setup->id];
+	w->wire = setup->wire;
+	w->host = setup->host;
+	w->events = &t->events;
+	w->punt = &t->punt;
+	w->main_bell = setup->main_bell;
+	w->max_waiting = pool_frame_count(setup->pool) / 8;
+	pool_cache_init(&w->pool, setup->pool);
+	icmp_limiter_init(&w->icmp_limit, ICMP_RATE_PPS, ICMP_BURST);
+	w->counters->core = setup->core;
+	*ret_worker = t;
+	return 0;
+}
+
+void
+worker_destroy(struct worker_thread *t)
+{
+	if (t == NULL)
+		return;
+	if (t->bell.fd >= 0)
+		close(t->bell.fd);
+	free(t->w.waiting);
+	free(t->w.waiting_peers);
+	free(t);
+}
+
+bool
+worker_give_up(struct worker_thread *t, uint32_t peer)
+{
+	uint32_t none = 0;
+
+	if (!atomic_compare_exchange_strong_explicit(&t->unreachable, &none, peer + 1,
+		    memory_order_release, memory_order_relaxed))
+		return false;
+	doorbell_ring(&t->bell);
+	return true;
+}
+
+void
+worker_stop(struct worker_thread *t)
+{
+	atomic_store_explicit(&t->stop, true, memory_order_seq_cst);
+	doorbell_ring(&t->bell);
+}
+
+// What the main thread hands in: keepalives, datagrams and inner packets of the control plane.
+static uint32_t
+run_injected(struct worker_thread *t)
+{
+	struct pkt *pkts[BURST_MAX];
+	struct burst wire = {}, inner = {}, keepalives = {};
+	uint32_t n = pkt_ring_get(&t->inject, pkts, BURST_MAX);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct burst *b = pkts[i]->kind == PKT_WIRE ? &wire :
+			pkts[i]->kind == PKT_KEEPALIVE      ? &keepalives :
+							      &inner;
+
+		b->pkt[b->n++] = pkts[i];
+	}
+	if (wire.n > 0)
+		inbound_run(&t->w, &wire);
+	if (inner.n > 0)
+		outbound_run(&t->w, &inner);
+	if (keepalives.n > 0)
+		outbound_run_with_peer(&t->w, &keepalives);
+	return n;
+}
+
+static void
+run_waiting(struct worker_thread *t)
+{
+	uint64_t epoch = atomic_load_explicit(t->setup.sessions_epoch, memory_order_acquire);
+	uint32_t gone = atomic_load_explicit(&t->unreachable, memory_order_acquire);
+	struct worker *w = &t->w;
+	struct burst b;
+
+	if (w->n_waiting_peers > 0 &&
+		(epoch != t->epoch_seen || w->now_ns - t->swept_ns > (uint64_t)SWEEP_NS)) {
+		t->swept_ns = w->now_ns;
+		while (waiting_take(w, &b))
+			outbound_run_with_peer(w, &b);
+		waiting_expire(w, SHM_NO_PEER);
+		outbound_run_to_peers(w);
+	}
+	t->epoch_seen = epoch;
+	if (gone != 0) {
+		waiting_expire(w, gone - 1);
+		outbound_run_to_peers(w);
+		atomic_store_explicit(&t->unreachable, 0, memory_order_release);
+	}
+}
+
+uint32_t
+worker_round(struct worker_thread *t)
+{
+	struct worker *w = &t->w;
+	struct burst b;
+	uint32_t n = 0;
+
+	w->now_ns = mono_now().ns;
+	// Pairs with the release in apply.c; what is read through it is dropped at the round's end.
+	w->tables = atomic_load_explicit(t->setup.tables, memory_order_acquire);
+	run_waiting(t);
+
+	b.n = w->wire->ops->rx(w->wire, w->id, b.pkt, BURST_MAX);
+	if (b.n > 0) {
+		n += b.n;
+		w->counters->bursts++;
+		inbound_run(w, &b);
+	}
+	b.n = w->host->ops->rx(w->host, w->id, b.pkt, BURST_MAX);
+	if (b.n > 0) {
+		n += b.n;
+		w->counters->bursts++;
+		outbound_run(w, &b);
+	}
+	if (!pkt_ring_is_empty(&t->inject))
+		n += run_injected(t);
+
+	if (w->wire->ops->flush != NULL)
+		w->wire->ops->flush(w->wire, w->id);
+	if (w->host->ops->flush != NULL)
+		w->host->ops->flush(w->host, w->id);
+	w->counters->packets += n;
+	return n;
+}
+
+static bool
+is_idle(struct worker_thread *t)
+{
+	struct worker *w = &t->w;
+
+	return w->wire->ops->is_idle(w->wire, w->id) && w->host->ops->is_idle(w->host, w->id) &&
+		pkt_ring_is_empty(&t->inject) &&
+		atomic_load_explicit(&t->unreachable, memory_order_relaxed) == 0 &&
+		atomic_load_explicit(t->setup.sessions_epoch, memory_order_relaxed) ==
+		t->epoch_seen &&
+		!atomic_load_explicit(&t->stop, memory_order_relaxed);
+}
+
+// Sleep until somebody rings.  Holding nothing, so the main thread need not wait for us.
+static void
+sleep_until_rung(struct worker_thread *t)
+{
+	struct pollfd fd = { .fd = t->bell.fd, .events = POLLIN };
+	uint64_t rings;
+
+	quiescent_sleep(t->setup.quiescent);
+	doorbell_announce(&t->bell);
+	if (is_idle(t)) {
+		t->w.counters->sleeps++;
+		poll(&fd, 1, SLEEP_MAX_MS);
+	}
+	doorbell_clear(&t->bell);
+	if (read(t->bell.fd, &rings, sizeof(rings)) < 0)
+		rings = 0; // nobody rang: it was the time-out
+	quiescent_wake(t->setup.quiescent);
+}
+
+void *
+worker_run(void *arg)
+{
+	struct worker_thread *t = arg;
+	struct shm_worker_counters *c = t->w.counters;
+
+	c->running = 1;
+	t->mark_tsc = t->worked_tsc = __rdtsc();
+	while (!atomic_load_explicit(&t->stop, memory_order_relaxed)) {
+		uint32_t n = worker_round(t);
+		uint64_t now = __rdtsc();
+
+		quiescent_round(t->setup.quiescent);
+		if (n > 0) {
+			c->busy_tsc += now - t->mark_tsc;
+			t->worked_tsc = now;
+		} else {
+			c->idle_tsc += now - t->mark_tsc;
+			if (t->setup.core < 0 && now - t->worked_tsc > SPIN_TSC) {
+				sleep_until_rung(t);
+				t->worked_tsc = __rdtsc(); // spin anew before the next sleep
+				c->idle_tsc += t->worked_tsc - now;
+				now = t->worked_tsc;
+			}
+		}
+		t->mark_tsc = now;
+	}
+	c->running = 0;
+	pool_cache_fini(&t->w.pool);
+	return NULL;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A worker: one thread that polls its queue of every port and runs the paths.
+ *
+ * Owner:  the forwarder's main thread makes the workers before they start and joins them.
+ * Thread: worker_run() is the thread; the other functions are the main thread's.
+ */
+#ifndef DATAPLANE_WORKER_H
+#define DATAPLANE_WORKER_H
+
+#include "dataplane/io/pkt_ring.h"
+#include "dataplane/path/event_ring.h"
+#include "dataplane/path/worker.h"
+#include "dataplane/quiescent.h"
+
+struct worker_setup {
+	unsigned id;
+	int core; /* pinned to this core and never asleep; -1: adaptive */
+	struct shm_state *state;
+	struct shm_sessions *keys;
+	struct pool *pool;
+	struct port *wire;
+	struct port *host;
+	struct doorbell *main_bell;
+	_Atomic uint64_t *quiescent;
+	_Atomic(const struct tables *) *tables; /* what the main thread has published */
+	_Atomic uint64_t *sessions_epoch; /* raised when a session was installed */
+};
+
+struct worker_thread {
+	struct worker w;
+	struct worker_setup setup;
+	struct doorbell bell; /* rung by I/O threads and the main thread */
+	struct pkt_ring inject; /* from the main thread: keepalives, injected packets */
+	struct pkt_ring punt; /* to the main thread */
+	struct event_ring events; /* to the main thread */
+	_Atomic uint32_t unreachable; /* peer number + 1 whose waiting packets are to be given up */
+	_Atomic bool stop;
+	uint64_t epoch_seen;
+	uint64_t swept_ns; /* waiting packets were looked at */
+	uint64_t mark_tsc; /* end of the last round */
+	uint64_t worked_tsc; /* last round that brought packets */
+};
+
+/* Allocate and prepare; nothing runs yet.  0, -ENOMEM, or -errno of the eventfd. */
+[[nodiscard]] int worker_create(const struct worker_setup *setup, struct worker_thread **ret_worker);
+void worker_destroy(struct worker_thread *t);
+
+/* Ask the worker to give up what waits for a peer.  False: the last request is still pending. */
+bool worker_give_up(struct worker_thread *t, uint32_t peer);
+
+/* One round: poll, classify, run the paths.  Returns the number of packets.  For tests and bench. */
+uint32_t worker_round(struct worker_thread *t);
+
+/* The thread: rounds until worker_stop().  `arg` is the struct worker_thread. */
+void *worker_run(void *arg);
+void worker_stop(struct worker_thread *t);
+
+#endif
