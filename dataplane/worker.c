@@ -71,10 +71,9 @@ worker_destroy(struct worker_thread *t)
 bool
 worker_give_up(struct worker_thread *t, uint32_t peer)
 {
-	uint32_t none = 0;
+	const struct shm_event request = { .kind = SHM_CMD_UNREACHABLE, .peer = peer };
 
-	if (!atomic_compare_exchange_strong_explicit(&t->unreachable, &none, peer + 1,
-		    memory_order_release, memory_order_relaxed))
+	if (!event_ring_put(&t->requests, &request))
 		return false;
 	doorbell_ring(&t->bell);
 	return true;
@@ -115,7 +114,7 @@ static void
 run_waiting(struct worker_thread *t)
 {
 	uint64_t epoch = atomic_load_explicit(t->setup.sessions_epoch, memory_order_acquire);
-	uint32_t gone = atomic_load_explicit(&t->unreachable, memory_order_acquire);
+	const struct shm_event *request;
 	struct worker *w = &t->w;
 	struct burst b;
 
@@ -128,10 +127,11 @@ run_waiting(struct worker_thread *t)
 		outbound_run_to_peers(w);
 	}
 	t->epoch_seen = epoch;
-	if (gone != 0) {
-		waiting_expire(w, gone - 1);
+	for (request = event_ring_peek(&t->requests); request != NULL;
+		request = event_ring_peek(&t->requests)) {
+		waiting_expire(w, request->peer);
 		outbound_run_to_peers(w);
-		atomic_store_explicit(&t->unreachable, 0, memory_order_release);
+		event_ring_advance(&t->requests);
 	}
 }
 
@@ -177,7 +177,7 @@ is_idle(struct worker_thread *t)
 
 	return w->wire->ops->is_idle(w->wire, w->id) && w->host->ops->is_idle(w->host, w->id) &&
 		pkt_ring_is_empty(&t->inject) &&
-		atomic_load_explicit(&t->unreachable, memory_order_relaxed) == 0 &&
+		event_ring_peek(&t->requests) == NULL &&
 		atomic_load_explicit(t->setup.sessions_epoch, memory_order_relaxed) ==
 		t->epoch_seen &&
 		!atomic_load_explicit(&t->stop, memory_order_relaxed);

@@ -34,7 +34,7 @@ struct worker_thread {
 	struct pkt_ring inject; /* from the main thread: keepalives, injected packets */
 	struct pkt_ring punt; /* to the main thread */
 	struct event_ring events; /* to the main thread */
-	_Atomic uint32_t unreachable; /* peer number + 1 whose waiting packets are to be given up */
+	struct event_ring requests; /* from the main thread: peers whose packets need not wait */
 	_Atomic bool stop;
 	uint64_t epoch_seen;
 	uint64_t swept_ns; /* waiting packets were looked at */
@@ -46,7 +46,7 @@ struct worker_thread {
 [[nodiscard]] int worker_create(const struct worker_setup *setup, struct worker_thread **ret_worker);
 void worker_destroy(struct worker_thread *t);
 
-/* Ask the worker to give up what waits for a peer.  False: the last request is still pending. */
+/* Ask the worker to give up what waits for a peer.  False: too many such requests are pending. */
 bool worker_give_up(struct worker_thread *t, uint32_t peer);
 
 /* One round: poll, classify, run the paths.  Returns the number of packets.  For tests and bench. */

@@ -31,6 +31,8 @@ fill(struct session_table *t, uint32_t slot, const struct shm_cmd_session *cmd)
 	atomic_store_explicit(&rx->path_tag, path->family != 0 ? session_path_tag(path) : 0,
 		memory_order_relaxed);
 
+	if (slot >= atomic_load_explicit(&t->state->sessions_end, memory_order_relaxed))
+		atomic_store_explicit(&t->state->sessions_end, slot + 1, memory_order_release);
 	row->sender_index = cmd->sender_index;
 	row->peer = cmd->peer;
 	row->role = cmd->role;
@@ -67,6 +69,15 @@ link_slot(struct session_table *t, uint32_t peer, uint32_t slot, uint32_t role, 
 	return n;
 }
 
+bool
+session_is_linked(const struct session_table *t, uint32_t peer, uint32_t slot)
+{
+	uint64_t word = atomic_load_explicit(&t->state->keypairs[peer], memory_order_relaxed);
+
+	return shm_keypairs_previous(word) == slot || shm_keypairs_current(word) == slot ||
+		shm_keypairs_next(word) == slot;
+}
+
 int
 session_install(struct session_table *t, const struct shm_cmd_session *cmd, uint32_t ret_freed[2],
 	unsigned *ret_n_freed)
@@ -80,12 +91,15 @@ session_install(struct session_table *t, const struct shm_cmd_session *cmd, uint
 		return -ERANGE;
 	there = atomic_load_explicit(&t->state->sessions[slot].receiver_index,
 		memory_order_relaxed);
-	if (there == cmd->receiver_index && t->state->sessions[slot].peer == cmd->peer)
-		return 0; // repeated by a successor: counters and window stay as they are
-	if (there != 0)
+	if (there == cmd->receiver_index && t->state->sessions[slot].peer == cmd->peer) {
+		// Repeated after a death: counters and window stay as they are.
+		if (session_is_linked(t, cmd->peer, slot))
+			return 0;
+	} else if (there != 0) {
 		return -EEXIST;
-
-	fill(t, slot, cmd);
+	} else {
+		fill(t, slot, cmd);
+	}
 	*ret_n_freed = link_slot(t, cmd->peer, slot, cmd->role, ret_freed);
 	return 0;
 }

@@ -213,6 +213,9 @@ struct shm_state {
 	uint32_t keeper_pid;
 	uint32_t forwarder_starts; /* 1 at first, then one more for each restart */
 	uint32_t locked_memory;    /* 1: key memory is locked, 0: the limit was too low */
+	_Atomic uint32_t sessions_end; /* no slot from here on was ever used: scan no further, for
+	                                  looking at a page makes it */
+	uint32_t pad;
 	char aead_backend[32];
 	char drop_names[SHM_MAX_DROPS][24];
 	_Alignas(SHM_CACHE_LINE) struct shm_worker_counters workers[SHM_MAX_WORKERS];
