@@ -75,16 +75,19 @@ seals_right(struct answer_bench *b, const struct aead_backend *backend)
 	return true;
 }
 
-// Every third packet has a wrong bit, in its tag or, if it has any, in its data.
+// Every third packet has a wrong bit, in its tag (the first of them in the tag's last byte) or in
+// the last byte of its data.
 static uint8_t *
-bit_to_forge(struct answer_bench *b, size_t i)
+byte_to_forge(struct answer_bench *b, size_t i)
 {
-	uint32_t len = answers[i].len;
+	uint8_t *tag = &b->data[i][answers[i].len];
 
 	if (i % 3 != 0)
 		return NULL;
-	return i % 2 == 0 || len == 0 ? &b->data[i][len + i % AEAD_TAG_LEN] : &b->data[i][len - 1];
+	return i % 2 == 0 ? &tag[AEAD_TAG_LEN - 1 - i % AEAD_TAG_LEN] : tag - 1;
 }
+
+static_assert(ANSWER_COUNT > 6, "there are packets of each kind");
 
 static bool
 opens_right(struct answer_bench *b, const struct aead_backend *backend)
@@ -93,7 +96,7 @@ opens_right(struct answer_bench *b, const struct aead_backend *backend)
 	uint64_t counter;
 
 	for (size_t i = 0; i < ANSWER_COUNT; i++) {
-		uint8_t *forge = bit_to_forge(b, i);
+		uint8_t *forge = byte_to_forge(b, i);
 
 		b->jobs[i].ok = forge != NULL; // the wrong answer, lest it be left as it was
 		if (forge != NULL)
@@ -101,7 +104,7 @@ opens_right(struct answer_bench *b, const struct aead_backend *backend)
 	}
 	backend->open(b->jobs, ANSWER_COUNT);
 	for (size_t i = 0; i < ANSWER_COUNT; i++) {
-		bool forged = bit_to_forge(b, i) != NULL;
+		bool forged = byte_to_forge(b, i) != NULL;
 
 		if (b->jobs[i].ok == forged)
 			return false;

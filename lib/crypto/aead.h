@@ -5,7 +5,8 @@
  * Source: RFC 8439; the nonce is WireGuard's, four zero bytes and the counter in little-endian
  *         (../shared/protocol/peer.md 3.5).  No associated data: transport data has none.
  * Owner:  jobs, keys and buffers are the caller's, borrowed for the call.
- * Thread: aead_init() once before other threads; seal and open from any thread.
+ * Thread: aead_init() once before other threads; seal and open from any thread;
+ *         a thread's first burst may allocate memory, later ones make no system call at all.
  *
  * The interface is made for implementations that fill a vector unit with blocks of *different*
  * packets, so callers hand over whole bursts and never loop over single packets.
