@@ -965,7 +965,7 @@ class Result:
         self.corrupted, self.foreign = got["corrupted"], got["foreign"]
         self.blocked, self.errors, self.slipped_ms = sent["blocked"], sent["errors"], sent["slipped_ms"]
         self.largest_gap_ms, self.largest_delay_ms = got["largest_gap_ms"], got["largest_delay_ms"]
-        self.gaps = got["gaps"]
+        self.gaps, self.missing_numbers = got["gaps"], got["missing"]
         self.seconds = max((f["seconds"] for f in got["flows"]), default=0)
 
     @property
@@ -982,7 +982,9 @@ class Result:
             ("corrupted", self.corrupted), ("foreign", self.foreign)) if n)
         return (f"{self.name}: sent {self.sent}, received {self.received}, lost {self.lost}, duplicated {self.duplicated}, "
                 f"reordered {self.reordered}, {self.pps:.0f}/s, largest gap {self.largest_gap_ms:.0f} ms, "
-                f"largest delay {self.largest_delay_ms:.0f} ms" + (f"; apart: {apart}" if apart else ""))
+                f"largest delay {self.largest_delay_ms:.0f} ms" + (f"; apart: {apart}" if apart else "") +
+                ("; missing " + ", ".join(f"flow {m['flow']}: {m['from']}-{m['to']}" for m in self.missing_numbers[:6])
+                 if self.missing_numbers else ""))
 
 
 class Traffic:

@@ -44,6 +44,7 @@
 #define FLOWS_MAX     256
 #define ADDRESSES_MAX 16
 #define GAPS_MAX      4096
+#define MISSING_MAX   100
 #define SIZE_MAX_     8192
 #define SOCKET_BUFFER (32 << 20)
 #define BURST         64
@@ -206,6 +207,12 @@ note_number(struct flow *f, uint64_t seq)
 	return true;
 }
 
+static bool
+is_seen(const struct flow *f, uint64_t seq)
+{
+	return seq / 64 < f->seen_words && (f->seen[seq / 64] & UINT64_C(1) << (seq % 64)) != 0;
+}
+
 static void
 note_time(struct flow *f, const struct head *h, int64_t at_ns)
 {
@@ -301,6 +308,29 @@ print_flow(const struct flow *f, const char *separator)
 		(double)(f->last_ns - f->first_ns) / NS_PER_S);
 }
 
+// The numbers that did not come, as ranges: where a loss happened says most about its cause.
+static void
+print_missing(void)
+{
+	size_t n = 0;
+
+	printf("],\"missing\":[");
+	for (size_t i = 0; i < FLOWS_MAX && flow[i].used; i++) {
+		uint64_t end = flow[i].stopped ? flow[i].sent : flow[i].next;
+
+		for (uint64_t seq = 0; seq < end && n < MISSING_MAX; seq++) {
+			uint64_t from = seq;
+
+			while (seq < end && !is_seen(&flow[i], seq))
+				seq++;
+			if (seq == from)
+				continue;
+			printf("%s{\"flow\":%u,\"from\":%llu,\"to\":%llu}", n++ == 0 ? "" : ",",
+				flow[i].id, (unsigned long long)from, (unsigned long long)seq - 1);
+		}
+	}
+}
+
 static void
 print_received(int fd)
 {
@@ -334,6 +364,7 @@ print_received(int fd)
 		printf("%s{\"flow\":%u,\"at_ns\":%lld,\"ms\":%.3f,\"missing\":%llu}",
 			i == 0 ? "" : ",", gap[i].flow, (long long)gap[i].at_ns,
 			(double)gap[i].length_ns / NS_PER_MS, (unsigned long long)gap[i].missing);
+	print_missing();
 	printf("]}\n");
 	fflush(stdout);
 }
