@@ -26,6 +26,12 @@
 /* The initiator of a session this old renews it when it merely receives: 165 s. */
 #define WG_REKEY_ON_RECEIVE_NS \
 	(WG_REJECT_AFTER_TIME_NS - WG_KEEPALIVE_TIMEOUT_NS - WG_REKEY_TIMEOUT_NS)
+/*
+ * The responder renews a session on which it still receives at this age: 135 s.  Not in the paper.
+ * A living initiator that sends has renewed it by then; if none did, both ends may be the
+ * responder, which happens when two initiations cross, and at 180 s packets would have to wait.
+ */
+#define WG_REKEY_BY_RESPONDER_NS (WG_REKEY_AFTER_TIME_NS + WG_UNANSWERED_NS)
 /* Data was sent and nothing came back: 15 s. */
 #define WG_UNANSWERED_NS  (WG_KEEPALIVE_TIMEOUT_NS + WG_REKEY_TIMEOUT_NS)
 #define WG_ZERO_KEYS_NS   (3 * WG_REJECT_AFTER_TIME_NS)

@@ -160,20 +160,30 @@ note_unanswered(struct wg_timers *t, const struct stamps *a)
 		                        : first_seen(a->tx_data, later_of(quiet, t->scanned));
 }
 
+// Whether the session was used at that age, since the last handshake ended.
+static bool
+was_used_at(const struct wg_timers *t,
+	struct mono last,
+	const struct wg_session_view *s,
+	int64_t age_ns)
+{
+	return is_after(last, t->settled) && mono_diff_ns(last, s->birth) >= age_ns;
+}
+
 // Whitepaper 6.2: its initiator renews a session by what is sent at 120 s, by what is received at
-// 165 s. A keepalive is a transport message like any other.
+// 165 s.  A keepalive is a transport message like any other.
 static bool
 is_worn(const struct wg_timers *t,
 	const struct stamps *a,
 	const struct wg_session_view *s,
 	struct mono now)
 {
-	if (!wg_session_is_usable(s, now) || !s->initiator)
+	if (!wg_session_is_usable(s, now))
 		return false;
-	return (is_after(a->tx, t->settled) &&
-		       mono_diff_ns(a->tx, s->birth) >= WG_REKEY_AFTER_TIME_NS) ||
-	       (is_after(a->rx, t->settled) &&
-		       mono_diff_ns(a->rx, s->birth) >= WG_REKEY_ON_RECEIVE_NS);
+	if (!s->initiator)
+		return was_used_at(t, a->rx, s, WG_REKEY_BY_RESPONDER_NS);
+	return was_used_at(t, a->tx, s, WG_REKEY_AFTER_TIME_NS) ||
+	       was_used_at(t, a->rx, s, WG_REKEY_ON_RECEIVE_NS);
 }
 
 static bool
