@@ -85,6 +85,9 @@ check_plain_host(const char *host)
 {
 	struct addr addr;
 
+	if (host[0] == '\0')
+		return "it has no host; a peer is somewhere; write an address or a name before the "
+		       "port";
 	if (strchr(host, ':') != NULL)
 		return "an IPv6 address with a port needs brackets; write it as "
 		       "\"[fd00::1]:51820\", with the quotes";

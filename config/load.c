@@ -72,7 +72,7 @@ unknown_key(struct loading *l, const char *parent, const struct node *key)
 	if (strcmp(key->text, "private_key") == 0 || strcmp(key->text, "preshared_key") == 0) {
 		loading_error(l, key,
 			"unknown option %s; keys are kept out of this file, which many may read; "
-		        "put "
+			"put "
 			"the key into a file with mode 600 and name that with %s_file",
 			name.text, name.text);
 		return;
@@ -101,11 +101,12 @@ missing(struct loading *l, const struct config_option *o, const struct node *map
 
 	if (o->example == NULL)
 		loading_error(l, map != NULL ? map : &top,
-			"%s is missing; it holds %s; add `%s:` with its options", o->path, o->help,
-			schema_name(o));
+			"%s is missing; it is required: %s; add `%s:` with its options", o->path,
+			o->help, schema_name(o));
 	else
-		loading_error(l, map != NULL ? map : &top, "%s is missing; it is %s; add `%s: %s`",
-			o->path, o->help, schema_name(o), o->example);
+		loading_error(l, map != NULL ? map : &top,
+			"%s is missing; it is required: %s; add `%s: %s`", o->path, o->help,
+			schema_name(o), o->example);
 }
 
 // Sort the pairs of a map to the rows of the schema.  values[] is by row; NULL: not given.

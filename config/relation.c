@@ -55,7 +55,7 @@ complain_prefix(struct loading *l, const struct prefix_mark *mark, const struct 
 	}
 	loading_error(l, mark->node,
 		"%s is already at peer %s in line %d; a prefix can be routed to one peer only; "
-	        "remove "
+		"remove "
 		"it at one of the two, or make one of them longer",
 		text, other->name, first->node->line);
 }
@@ -110,7 +110,7 @@ check_own_addresses(struct loading *l)
 			continue;
 		loading_error(l, l->prefixes[i].node,
 			"%s is the gateway's own address; a peer that may use it could speak in "
-		        "the "
+			"the "
 			"gateway's name; give the peer an address of its own",
 			addr_format(&l->prefixes[i].prefix.addr, text));
 	}
@@ -162,9 +162,10 @@ check_keys(struct loading *l, struct peer_mark *marks)
 			continue; // reported where it was read
 		if (i > 0 && memcmp(key, &first->peer->public_key, sizeof(*key)) == 0)
 			loading_error(l, peer_place(l, marks[i].index, "public_key"),
-				"public_key is already at peer %s in line %d; a key belongs to one "
+				"public_key is already at the peer in line %d; a key belongs to "
+			        "one "
 				"peer; join the two, or give the peer its own key",
-				first->peer->name, first->peer->line);
+				first->peer->line);
 		else
 			first = &marks[i];
 		if (l->read_keys && memcmp(key, &config->public_key, sizeof(*key)) == 0)
@@ -280,7 +281,7 @@ check_mtu(struct loading *l)
 		return;
 	loading_error(l, mtu,
 		"mtu is %u; there are IPv6 addresses or prefixes, and IPv6 needs 1280 bytes; raise "
-	        "it, "
+		"it, "
 		"or take those out",
 		(unsigned)l->config->mtu);
 }

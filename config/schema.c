@@ -177,14 +177,14 @@ static const struct config_option options[] = {
 		STORED(config_peer, preshared_key_file),
 		.secret_offset = offsetof(struct config_peer, preshared_key),
 		.help = "file with a key that only this peer and we have (mode 600, `sluice "
-	                "genpsk`)",
+			"genpsk`)",
 		.example = "/etc/sluice/branch.psk",
 	},
 	{
 		.path = "wireguard.peers[].endpoint",
 		.type = &value_endpoint,
 		.help = "where the peer listens, address or name with port; without one, it calls "
-	                "us",
+			"us",
 		.example = "192.0.2.7:51820",
 	},
 	{

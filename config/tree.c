@@ -391,6 +391,7 @@ take_all_events(struct builder *b, yaml_parser_t *parser, const char *text, size
 int
 tree_parse(const char *text, size_t len, struct diagnostics *d, struct tree **ret_tree)
 {
+	static const char byte_order_mark[3] = { '\xef', '\xbb', '\xbf' };
 	struct builder b = { .d = d };
 	yaml_parser_t parser;
 	int err;
@@ -401,6 +402,11 @@ tree_parse(const char *text, size_t len, struct diagnostics *d, struct tree **re
 	if (!yaml_parser_initialize(&parser)) {
 		err = -ENOMEM;
 		goto free_tree;
+	}
+	if (len >= sizeof(byte_order_mark) &&
+		memcmp(text, byte_order_mark, sizeof(byte_order_mark)) == 0) {
+		text += sizeof(byte_order_mark);
+		len -= sizeof(byte_order_mark);
 	}
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	// Fixed, or a byte order mark would choose UTF-16.

@@ -124,7 +124,10 @@ version_parse(struct loading *l, const struct config_option *o, const struct nod
 {
 	if (!loading_wants_scalar(l, o, node))
 		return;
-	if (node->is_quoted || strcmp(node->text, "1") != 0)
+	if (node->is_quoted)
+		loading_error(l, node,
+			"version is a text in quotes; it takes a number; remove the quotes");
+	else if (strcmp(node->text, "1") != 0)
 		loading_error(l, node,
 			"version is \"%s\"; this Sluice reads version 1 of the format; write "
 			"`version: 1`, or use the Sluice that the file was made for",
@@ -243,7 +246,7 @@ add_core(struct loading *l, const struct node *node, struct config_gateway *conf
 		core < 0 || core > CONFIG_MAX_CORE) {
 		loading_error(l, node,
 			"workers has an item that is no core; cores are numbers from 0 to %d; "
-		        "write "
+			"write "
 			"for example [1, 2]",
 			CONFIG_MAX_CORE);
 		return;
@@ -273,7 +276,7 @@ workers_parse(struct loading *l, const struct config_option *o, const struct nod
 	if (node->kind != NODE_LIST || node->n_children == 0) {
 		loading_error(l, node,
 			"workers is neither auto nor a list of cores; %s; write `workers: auto`, "
-		        "or "
+			"or "
 			"`workers: [1]` to pin one to core 1",
 			o->help);
 		return;
@@ -309,7 +312,7 @@ static bool
 needs_quotes(const char *text)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				    "/._@-";
+				    "/._@+-";
 	static const char *const words[] = { "null", "Null", "NULL" }; // would be no value
 
 	if (text[0] == '\0' || text[0] == '-' || text[0] == '@' ||

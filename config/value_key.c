@@ -148,7 +148,7 @@ key_file_parse(struct loading *l,
 		return;
 	}
 	if (node->text[0] == '\0') {
-		loading_error(l, node, "%s is empty; %s; write its name, for example `%s: %s`",
+		loading_error(l, node, "%s is empty; it names a %s; write it, for example `%s: %s`",
 			schema_name(o), o->help, schema_name(o), o->example);
 		return;
 	}

@@ -13,6 +13,7 @@
 #include "config/host_port.h"
 #include "config/nearest.h"
 #include "config/value.h"
+#include "config/wg_quick_state.h"
 #include "lib/base/secret.h"
 
 // A piece of the text: not terminated, never copied when it may be a key.
@@ -21,45 +22,15 @@ struct span {
 	size_t len;
 };
 
-enum section {
-	SECTION_NONE,
-	SECTION_INTERFACE,
-	SECTION_PEER,
-};
-
-// One entry of AllowedIPs, to find the last owner of a prefix.
-struct entry {
-	struct prefix prefix; // masked
-	size_t peer;
-	size_t order; // of appearance in the file
-	int line, column;
-	bool is_dropped;
-};
-
-struct reader_state {
-	struct diagnostics d;
-	struct config_gateway *config;
-	size_t peers_size; // allocated
-	struct entry *entries;
-	size_t n_entries, entries_size;
-	enum section section;
-	struct config_peer *peer; // in SECTION_PEER
-	int line;
-	const char *line_start;
-	char name_above[CONFIG_NAME_LEN]; // from a comment that stands right above
-	bool has_private_key, has_listen_port;
-	bool out_of_memory;
-};
-
 struct key_row {
 	const char *name;
-	enum section section;
-	void (*take)(struct reader_state *r, const struct key_row *row, struct span value);
+	enum wg_quick_section section;
+	void (*take)(struct wg_quick_state *r, const struct key_row *row, struct span value);
 	const char *instead; // of keys without a counterpart: "why; what to do"
 };
 
 static int
-column_of(const struct reader_state *r, struct span s)
+column_of(const struct wg_quick_state *r, struct span s)
 {
 	return (int)(s.at - r->line_start) + 1;
 }
@@ -152,7 +123,7 @@ parse_number(struct span value, unsigned max, unsigned *ret_number)
 }
 
 static bool
-parse_secret(struct reader_state *r,
+parse_secret(struct wg_quick_state *r,
 	const struct key_row *row,
 	struct span value,
 	struct secret_key *ret_key)
@@ -178,7 +149,7 @@ is_zero_secret(const struct secret_key *key)
 }
 
 static void
-take_private_key(struct reader_state *r, const struct key_row *row, struct span value)
+take_private_key(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	if (!parse_secret(r, row, value, &r->config->private_key))
 		return;
@@ -187,7 +158,7 @@ take_private_key(struct reader_state *r, const struct key_row *row, struct span 
 }
 
 static void
-take_listen_port(struct reader_state *r, const struct key_row *row, struct span value)
+take_listen_port(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	unsigned port;
 
@@ -203,7 +174,7 @@ take_listen_port(struct reader_state *r, const struct key_row *row, struct span 
 }
 
 static bool
-parse_prefix(struct reader_state *r,
+parse_prefix(struct wg_quick_state *r,
 	const struct key_row *row,
 	struct span item,
 	struct prefix *ret_prefix)
@@ -220,7 +191,7 @@ parse_prefix(struct reader_state *r,
 }
 
 static void
-add_address(struct reader_state *r, const struct key_row *row, struct span item)
+add_address(struct wg_quick_state *r, const struct key_row *row, struct span item)
 {
 	struct config_gateway *config = r->config;
 	struct prefix prefix;
@@ -239,7 +210,7 @@ add_address(struct reader_state *r, const struct key_row *row, struct span item)
 }
 
 static void
-take_address(struct reader_state *r, const struct key_row *row, struct span value)
+take_address(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	struct span item;
 
@@ -248,7 +219,7 @@ take_address(struct reader_state *r, const struct key_row *row, struct span valu
 }
 
 static void
-take_mtu(struct reader_state *r, const struct key_row *row, struct span value)
+take_mtu(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	unsigned mtu;
 
@@ -262,34 +233,34 @@ take_mtu(struct reader_state *r, const struct key_row *row, struct span value)
 }
 
 static void
-take_no_counterpart(struct reader_state *r, const struct key_row *row, struct span value)
+take_no_counterpart(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	span_note(r, value, "%s has no counterpart; %s", row->name, row->instead);
 }
 
 static void
-take_fw_mark(struct reader_state *r, const struct key_row *row, struct span value)
+take_fw_mark(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	if (!span_is(value, "off") && !span_is(value, "0"))
 		take_no_counterpart(r, row, value);
 }
 
 static void
-take_table(struct reader_state *r, const struct key_row *row, struct span value)
+take_table(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	if (!span_is(value, "auto"))
 		take_no_counterpart(r, row, value);
 }
 
 static void
-take_save_config(struct reader_state *r, const struct key_row *row, struct span value)
+take_save_config(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	if (!span_is(value, "false"))
 		take_no_counterpart(r, row, value);
 }
 
 static void
-take_public_key(struct reader_state *r, const struct key_row *row, struct span value)
+take_public_key(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	static const struct public_key zero;
 	char text[KEY_TEXT_LEN];
@@ -306,7 +277,7 @@ take_public_key(struct reader_state *r, const struct key_row *row, struct span v
 }
 
 static void
-take_preshared_key(struct reader_state *r, const struct key_row *row, struct span value)
+take_preshared_key(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	if (!parse_secret(r, row, value, &r->peer->preshared_key))
 		return;
@@ -315,9 +286,9 @@ take_preshared_key(struct reader_state *r, const struct key_row *row, struct spa
 }
 
 static void
-add_entry(struct reader_state *r, struct span item, const struct prefix *prefix)
+add_entry(struct wg_quick_state *r, struct span item, const struct prefix *prefix)
 {
-	struct entry *entries;
+	struct wg_quick_entry *entries;
 	size_t size;
 
 	if (r->n_entries == CONFIG_MAX_PREFIXES) {
@@ -336,7 +307,7 @@ add_entry(struct reader_state *r, struct span item, const struct prefix *prefix)
 		r->entries = entries;
 		r->entries_size = size;
 	}
-	r->entries[r->n_entries] = (struct entry){
+	r->entries[r->n_entries] = (struct wg_quick_entry){
 		.prefix = prefix_mask(*prefix),
 		.peer = (size_t)(r->peer - r->config->peers),
 		.order = r->n_entries,
@@ -347,7 +318,7 @@ add_entry(struct reader_state *r, struct span item, const struct prefix *prefix)
 }
 
 static void
-take_allowed_ips(struct reader_state *r, const struct key_row *row, struct span value)
+take_allowed_ips(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	struct prefix prefix;
 	struct span item;
@@ -358,7 +329,7 @@ take_allowed_ips(struct reader_state *r, const struct key_row *row, struct span 
 }
 
 static void
-take_endpoint(struct reader_state *r, const struct key_row *row, struct span value)
+take_endpoint(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	char text[CONFIG_HOST_LEN + 16];
 	const char *complaint =
@@ -372,7 +343,7 @@ take_endpoint(struct reader_state *r, const struct key_row *row, struct span val
 }
 
 static void
-take_keepalive(struct reader_state *r, const struct key_row *row, struct span value)
+take_keepalive(struct wg_quick_state *r, const struct key_row *row, struct span value)
 {
 	unsigned seconds = 0;
 
@@ -390,33 +361,33 @@ take_keepalive(struct reader_state *r, const struct key_row *row, struct span va
 	"remains (firewall, NAT) into the host's own configuration"
 
 static const struct key_row rows[] = {
-	{ "PrivateKey", SECTION_INTERFACE, take_private_key, NULL },
-	{ "ListenPort", SECTION_INTERFACE, take_listen_port, NULL },
-	{ "Address", SECTION_INTERFACE, take_address, NULL },
-	{ "MTU", SECTION_INTERFACE, take_mtu, NULL },
-	{ "FwMark", SECTION_INTERFACE, take_fw_mark,
+	{ "PrivateKey", WG_QUICK_INTERFACE, take_private_key, NULL },
+	{ "ListenPort", WG_QUICK_INTERFACE, take_listen_port, NULL },
+	{ "Address", WG_QUICK_INTERFACE, take_address, NULL },
+	{ "MTU", WG_QUICK_INTERFACE, take_mtu, NULL },
+	{ "FwMark", WG_QUICK_INTERFACE, take_fw_mark,
 		"Sluice marks its own packets so that they cannot loop; adapt firewall rules that "
 		"match the old mark" },
-	{ "DNS", SECTION_INTERFACE, take_no_counterpart,
+	{ "DNS", WG_QUICK_INTERFACE, take_no_counterpart,
 		"a gateway leaves the host's resolver alone; set the name servers in the host's "
-	        "own "
+		"own "
 		"configuration" },
-	{ "Table", SECTION_INTERFACE, take_table,
+	{ "Table", WG_QUICK_INTERFACE, take_table,
 		"Sluice keeps its routes in a table of its own; change dataplane.routing_table if "
-	        "that "
+		"that "
 		"number is taken" },
-	{ "PreUp", SECTION_INTERFACE, take_no_counterpart, NO_COMMANDS },
-	{ "PostUp", SECTION_INTERFACE, take_no_counterpart, NO_COMMANDS },
-	{ "PreDown", SECTION_INTERFACE, take_no_counterpart, NO_COMMANDS },
-	{ "PostDown", SECTION_INTERFACE, take_no_counterpart, NO_COMMANDS },
-	{ "SaveConfig", SECTION_INTERFACE, take_save_config,
+	{ "PreUp", WG_QUICK_INTERFACE, take_no_counterpart, NO_COMMANDS },
+	{ "PostUp", WG_QUICK_INTERFACE, take_no_counterpart, NO_COMMANDS },
+	{ "PreDown", WG_QUICK_INTERFACE, take_no_counterpart, NO_COMMANDS },
+	{ "PostDown", WG_QUICK_INTERFACE, take_no_counterpart, NO_COMMANDS },
+	{ "SaveConfig", WG_QUICK_INTERFACE, take_save_config,
 		"Sluice never writes its configuration; edit the YAML file and run `sluice "
-	        "reload`" },
-	{ "PublicKey", SECTION_PEER, take_public_key, NULL },
-	{ "PresharedKey", SECTION_PEER, take_preshared_key, NULL },
-	{ "AllowedIPs", SECTION_PEER, take_allowed_ips, NULL },
-	{ "Endpoint", SECTION_PEER, take_endpoint, NULL },
-	{ "PersistentKeepalive", SECTION_PEER, take_keepalive, NULL },
+		"reload`" },
+	{ "PublicKey", WG_QUICK_PEER, take_public_key, NULL },
+	{ "PresharedKey", WG_QUICK_PEER, take_preshared_key, NULL },
+	{ "AllowedIPs", WG_QUICK_PEER, take_allowed_ips, NULL },
+	{ "Endpoint", WG_QUICK_PEER, take_endpoint, NULL },
+	{ "PersistentKeepalive", WG_QUICK_PEER, take_keepalive, NULL },
 };
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -448,7 +419,7 @@ nearest_row(struct span key)
 }
 
 static void
-take_unknown_key(struct reader_state *r, struct span key)
+take_unknown_key(struct wg_quick_state *r, struct span key)
 {
 	const char *near = nearest_row(key);
 
@@ -462,7 +433,7 @@ take_unknown_key(struct reader_state *r, struct span key)
 }
 
 static void
-take_assignment(struct reader_state *r, struct span line, const char *equals)
+take_assignment(struct wg_quick_state *r, struct span line, const char *equals)
 {
 	struct span key = trim((struct span){ line.at, (size_t)(equals - line.at) });
 	struct span value =
@@ -471,20 +442,20 @@ take_assignment(struct reader_state *r, struct span line, const char *equals)
 
 	if (row == NULL)
 		take_unknown_key(r, key);
-	else if (r->section == SECTION_NONE)
+	else if (r->section == WG_QUICK_NONE)
 		span_error(r, key,
 			"%s stands before the first section; keys belong to [Interface] or "
 			"[Peer]; add the section's line",
 			row->name);
 	else if (row->section != r->section)
 		span_error(r, key, "%s is in the wrong section; it belongs to [%s]; move the line",
-			row->name, row->section == SECTION_PEER ? "Peer" : "Interface");
+			row->name, row->section == WG_QUICK_PEER ? "Peer" : "Interface");
 	else
 		row->take(r, row, value);
 }
 
 static void
-start_peer(struct reader_state *r, struct span line)
+start_peer(struct wg_quick_state *r, struct span line)
 {
 	struct config_gateway *config = r->config;
 	struct config_peer *peers;
@@ -494,7 +465,7 @@ start_peer(struct reader_state *r, struct span line)
 		span_error(r, line,
 			"more than %d peers; that is the most; divide them among gateways",
 			CONFIG_MAX_PEERS);
-		r->section = SECTION_NONE;
+		r->section = WG_QUICK_NONE;
 		return;
 	}
 	if (config->n_peers == r->peers_size) {
@@ -514,15 +485,15 @@ start_peer(struct reader_state *r, struct span line)
 	}
 	r->peer = &config->peers[config->n_peers++];
 	r->peer->line = r->line;
-	r->section = SECTION_PEER;
+	r->section = WG_QUICK_PEER;
 	memcpy(r->peer->name, r->name_above, sizeof(r->name_above));
 }
 
 static void
-take_section(struct reader_state *r, struct span line)
+take_section(struct wg_quick_state *r, struct span line)
 {
 	if (span_is(line, "[Interface]"))
-		r->section = SECTION_INTERFACE;
+		r->section = WG_QUICK_INTERFACE;
 	else if (span_is(line, "[Peer]"))
 		start_peer(r, line);
 	else
@@ -586,10 +557,10 @@ name_from_comment(struct span comment, char name[static CONFIG_NAME_LEN])
 
 // A comment may name the peer whose [Peer] is in this line, the line before, or the next.
 static void
-take_comment(struct reader_state *r, struct span comment)
+take_comment(struct wg_quick_state *r, struct span comment)
 {
 	char name[CONFIG_NAME_LEN];
-	bool is_below = r->section == SECTION_PEER && r->line - r->peer->line <= 1;
+	bool is_below = r->section == WG_QUICK_PEER && r->line - r->peer->line <= 1;
 
 	name_from_comment(comment, name);
 	if (name[0] == '\0')
@@ -601,7 +572,7 @@ take_comment(struct reader_state *r, struct span comment)
 }
 
 static void
-take_line(struct reader_state *r, struct span line)
+take_line(struct wg_quick_state *r, struct span line)
 {
 	const char *hash = line.len > 0 ? memchr(line.at, '#', line.len) : NULL;
 	struct span comment = {};
@@ -631,7 +602,7 @@ take_line(struct reader_state *r, struct span line)
 }
 
 static void
-take_text(struct reader_state *r, const char *text, size_t len)
+take_text(struct wg_quick_state *r, const char *text, size_t len)
 {
 	const char *end = text + len;
 
@@ -645,215 +616,6 @@ take_text(struct reader_state *r, const char *text, size_t len)
 		take_line(r, (struct span){ text, (size_t)(stop - text) });
 		text = newline != NULL ? newline + 1 : end;
 	}
-}
-
-static int
-by_prefix(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-	int order = addr_compare(&x->prefix.addr, &y->prefix.addr);
-
-	if (order != 0)
-		return order;
-	if (x->prefix.len != y->prefix.len)
-		return x->prefix.len < y->prefix.len ? -1 : 1;
-	return x->order < y->order ? -1 : x->order > y->order;
-}
-
-static int
-by_order(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-
-	return x->order < y->order ? -1 : x->order > y->order;
-}
-
-// wg(8) moves a prefix to the last peer that lists it.
-static void
-drop_repeated_prefixes(struct reader_state *r)
-{
-	char text[ADDR_TEXT_LEN];
-
-	qsort(r->entries, r->n_entries, sizeof(r->entries[0]), by_prefix);
-	for (size_t i = 0; i + 1 < r->n_entries; i++) {
-		struct entry *this = &r->entries[i], *next = &r->entries[i + 1];
-
-		if (!prefix_equal(&this->prefix, &next->prefix))
-			continue;
-		this->is_dropped = true;
-		if (this->peer != next->peer)
-			diagnostics_warning(&r->d, this->line, this->column,
-				"%s is listed again in line %d; wg gives a prefix to the last peer "
-				"that lists it, and so does this; check which of them should have "
-				"it",
-				prefix_format(&this->prefix, text), next->line);
-	}
-}
-
-static void
-drop_own_addresses(struct reader_state *r)
-{
-	const struct config_gateway *config = r->config;
-	char text[ADDR_TEXT_LEN];
-
-	for (size_t i = 0; i < r->n_entries; i++) {
-		struct entry *e = &r->entries[i];
-
-		for (size_t k = 0; k < config->n_addresses; k++) {
-			if (e->prefix.len != addr_bits(e->prefix.addr.family) ||
-				!addr_equal(&config->addresses[k].addr, &e->prefix.addr))
-				continue;
-			e->is_dropped = true;
-			diagnostics_warning(&r->d, e->line, e->column,
-				"%s is the gateway's own address and left out; no peer can have "
-			        "it; "
-				"give the peer an address of its own",
-				addr_format(&e->prefix.addr, text));
-		}
-	}
-}
-
-static void
-distribute_prefixes(struct reader_state *r)
-{
-	struct config_gateway *config = r->config;
-
-	for (size_t i = 0; i < r->n_entries; i++)
-		config->peers[r->entries[i].peer].n_allowed_ips += !r->entries[i].is_dropped;
-	for (size_t i = 0; i < config->n_peers; i++) {
-		struct config_peer *peer = &config->peers[i];
-
-		if (peer->n_allowed_ips == 0) {
-			diagnostics_warning(&r->d, peer->line, 1,
-				"this peer has no AllowedIPs; no packet is routed to it or "
-			        "accepted "
-				"from it; add them to the YAML file");
-			continue;
-		}
-		peer->allowed_ips = calloc(peer->n_allowed_ips, sizeof(*peer->allowed_ips));
-		if (peer->allowed_ips == NULL) {
-			r->out_of_memory = true;
-			return;
-		}
-		peer->n_allowed_ips = 0;
-	}
-	qsort(r->entries, r->n_entries, sizeof(r->entries[0]), by_order);
-	for (size_t i = 0; i < r->n_entries; i++) {
-		struct config_peer *peer = &config->peers[r->entries[i].peer];
-
-		if (!r->entries[i].is_dropped)
-			peer->allowed_ips[peer->n_allowed_ips++] = r->entries[i].prefix;
-	}
-}
-
-static int
-by_key(const void *a, const void *b)
-{
-	const struct config_peer *x = *(struct config_peer *const *)a;
-	const struct config_peer *y = *(struct config_peer *const *)b;
-	int order = memcmp(&x->public_key, &y->public_key, sizeof(x->public_key));
-
-	return order != 0 ? order : x->line < y->line ? -1 : x->line > y->line;
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-	const struct config_peer *x = *(struct config_peer *const *)a;
-	const struct config_peer *y = *(struct config_peer *const *)b;
-	int order = strcmp(x->name, y->name);
-
-	return order != 0 ? order : x->line < y->line ? -1 : x->line > y->line;
-}
-
-static void
-check_keys(struct reader_state *r, struct config_peer **peers)
-{
-	static const struct public_key zero;
-
-	qsort(peers, r->config->n_peers, sizeof(struct config_peer *), by_key);
-	for (size_t i = 0; i < r->config->n_peers; i++) {
-		const struct public_key *key = &peers[i]->public_key;
-
-		if (memcmp(key, &zero, sizeof(zero)) == 0)
-			diagnostics_error(&r->d, peers[i]->line, 1,
-				"this peer has no (good) PublicKey; a peer is known by its key; "
-			        "add "
-				"the line");
-		else if (i > 0 && memcmp(key, &peers[i - 1]->public_key, sizeof(*key)) == 0)
-			diagnostics_error(&r->d, peers[i]->line, 1,
-				"this peer's PublicKey is already in the section of line %d; a key "
-				"belongs to one peer; join the two sections",
-				peers[i - 1]->line);
-		else if (r->has_private_key &&
-			 memcmp(key, &r->config->public_key, sizeof(*key)) == 0)
-			diagnostics_error(&r->d, peers[i]->line, 1,
-				"this peer's PublicKey is the gateway's own; a gateway is no peer "
-			        "of "
-				"itself; remove the section");
-	}
-}
-
-// Names from comments are a guess: the second of two equal ones is given up.
-static void
-check_names(struct reader_state *r, struct config_peer **peers)
-{
-	const char *last = "";
-
-	qsort(peers, r->config->n_peers, sizeof(struct config_peer *), by_name);
-	for (size_t i = 0; i < r->config->n_peers; i++) {
-		if (strcmp(peers[i]->name, last) == 0)
-			peers[i]->name[0] = '\0';
-		else
-			last = peers[i]->name;
-		peers[i]->has_name = peers[i]->name[0] != '\0';
-	}
-}
-
-static void
-check_peers(struct reader_state *r)
-{
-	size_t n_peers = r->config->n_peers;
-	struct config_peer **peers;
-
-	if (n_peers == 0)
-		return;
-	peers = calloc(n_peers, sizeof(struct config_peer *));
-	if (peers == NULL) {
-		r->out_of_memory = true;
-		return;
-	}
-	for (size_t i = 0; i < n_peers; i++)
-		peers[i] = &r->config->peers[i];
-	check_keys(r, peers);
-	check_names(r, peers);
-	free(peers);
-}
-
-static void
-check_whole(struct reader_state *r)
-{
-	check_peers(r);
-	if (r->n_entries > 0) {
-		drop_repeated_prefixes(r);
-		drop_own_addresses(r);
-	}
-	distribute_prefixes(r);
-	if (!r->has_private_key)
-		diagnostics_error(&r->d, 1, 1,
-			"no (good) PrivateKey in [Interface]; a gateway needs one, also where "
-		        "PostUp "
-			"sets it; add the line, with the key of `wg show INTERFACE private-key`");
-	if (!r->has_listen_port)
-		diagnostics_warning(&r->d, 1, 1,
-			"no ListenPort; wg takes any free port, Sluice takes %u; change "
-		        "listen_port "
-			"in the YAML file if peers expect another",
-			(unsigned)r->config->listen_port);
-	if (r->config->n_addresses == 0)
-		diagnostics_warning(&r->d, 1, 1,
-			"no Address; the gateway itself cannot be reached through the tunnel; add "
-			"addresses to the YAML file");
 }
 
 // The schema knows the defaults, so they come out of a file without options.
@@ -883,7 +645,7 @@ wg_quick_parse(const char *path,
 	struct config_gateway **ret_config,
 	char **ret_notes)
 {
-	struct reader_state r = {};
+	struct wg_quick_state r = {};
 	char *notes = NULL;
 	int err;
 
@@ -893,7 +655,7 @@ wg_quick_parse(const char *path,
 	diagnostics_init(&r.d, path);
 	take_text(&r, text, len);
 	if (!r.out_of_memory)
-		check_whole(&r);
+		wg_quick_check_whole(&r);
 
 	err = diagnostics_text(&r.d, &notes);
 	if (r.out_of_memory)
