@@ -29,6 +29,8 @@ published_update(void)
 
 	checksum_update16(field, 0x5555, 0x3285);
 	tap_int(load_be16(field), 0x0000, "the update of RFC 1624 section 4");
+	checksum_update16(field, 0x0000, 0x0001); // 0xffff + 0xffff + 1 has to be folded twice
+	tap_int(load_be16(field), 0xfffe, "an update with two carries");
 }
 
 // The worked example of Wikipedia's article "Internet checksum".
@@ -86,6 +88,7 @@ large_sums(void)
 {
 	tap_int(checksum_fold(UINT64_C(0xffffffffffffffff)), 0xffff, "all ones fold to all ones");
 	tap_int(checksum_fold(UINT64_C(0x0001000100010001)), 4, "all four words are added");
+	tap_int(checksum_fold(UINT64_C(0xfffffffffffffffe)), 0xfffe, "the last carry is added");
 	tap_int(checksum_fold(0), 0, "nothing folds to nothing");
 }
 

@@ -231,6 +231,8 @@ edges(void)
 			4 }, // the last of an upper half, and on into the next
 		{ "0:0:0:2::8000:0/97", 5 },
 		{ "0:0:0:3::/65", 5 },
+		{ "0:0:0:10::5/128", 7 },
+		{ "0:0:0:12::5/128", 8 }, // the upper half between has nothing
 		{ "0.0.0.0/32", 6 },
 		{ "255.255.255.255/32", PREFIX_TABLE_MAX_VALUE },
 	};
@@ -250,6 +252,9 @@ edges(void)
 		{ "0:0:0:3:7fff:ffff:ffff:ffff", 5 },
 		{ "0:0:0:3:8000::", NONE },
 		{ "0:0:0:4::", NONE },
+		{ "0:0:0:10::5", 7 },
+		{ "0:0:0:11::5", NONE },
+		{ "0:0:0:12::5", 8 },
 		{ "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", NONE },
 		{ "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 2 },
 		{ "0.0.0.0", 6 },
@@ -274,6 +279,40 @@ empty(void)
 	tap_int(look_up_text(t, "fd00::1"), NONE, "and no IPv6");
 	tap_ok(t->size_bytes <= 1024, "and is small: %zu bytes", t->size_bytes);
 	prefix_table_destroy(t);
+}
+
+static void
+default_routes_alone(void)
+{
+	static const struct prefix_row rows[] = { { "0.0.0.0/0", 4 }, { "::/0", 6 } };
+	static const struct lookup_row wanted[] = {
+		{ "0.0.0.0", 4 },
+		{ "10.0.0.1", 4 },
+		{ "255.255.255.255", 4 },
+		{ "::", 6 },
+		{ "fd00::1", 6 },
+		{ "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 6 },
+	};
+	struct prefix_table *t = build_rows(rows, COUNT(rows), NONE);
+
+	check_rows(t, wanted, COUNT(wanted));
+	prefix_table_destroy(t);
+}
+
+static void
+first_repetition(void)
+{
+	const struct prefix_item items[] = {
+		{ prefix_of_text("30.0.0.0/8"), 1 },
+		{ prefix_of_text("20.0.0.0/8"), 2 },
+		{ prefix_of_text("20.0.0.0/8"), 3 },
+		{ prefix_of_text("30.0.0.0/8"), 4 },
+	};
+	struct prefix_table *t = NULL;
+	size_t bad = 99;
+
+	tap_int(prefix_table_create(items, 4, &t, &bad), -EEXIST, "two prefixes twice");
+	tap_int(bad, 2, "the first repetition in the caller's order is named");
 }
 
 static void
@@ -545,6 +584,8 @@ main(void)
 	allowed_ips();
 	edges();
 	empty();
+	default_routes_alone();
+	first_repetition();
 	refused();
 	naive_twin();
 	chain("85.170.85.170");
