@@ -60,14 +60,15 @@ wg_remote_init(struct wg_remote *remote,
 	const struct public_key *static_public,
 	const struct secret_key *preshared_key)
 {
+	uint8_t shared[KEY_LEN];
 	int err;
 
 	memset(remote, 0, sizeof(*remote));
-	err = key_exchange(remote->static_static, &identity->static_secret, static_public);
-	if (err < 0) {
-		secret_wipe(remote, sizeof(*remote));
+	err = key_exchange(shared, &identity->static_secret, static_public);
+	if (err < 0)
 		return err;
-	}
+	memcpy(remote->static_static, shared, sizeof(remote->static_static));
+	secret_wipe(shared, sizeof(shared));
 	remote->static_public = *static_public;
 	wg_remote_set_preshared_key(remote, preshared_key);
 	labelled_key(remote->mac1_key, "mac1----", static_public);
