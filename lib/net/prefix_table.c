@@ -15,9 +15,8 @@
 #define MAX_COUNTED  PREFIX_V6_FANOUT /* separators of a deep tree that needs no nodes */
 #define SHAPE_LEVELS 24
 #define SHAPE_COUNT  ((UINT32_C(1) << SHAPE_LEVELS) - 1)
-#define BIASED(v)    ((int32_t)((v) ^ UINT32_C(0x80000000)))
 
-static_assert(PREFIX_V4_FANOUT * sizeof(int32_t) == LINE_BYTES, "a node is a line");
+static_assert(PREFIX_V4_FANOUT * sizeof(uint32_t) == LINE_BYTES, "a node is a line");
 static_assert(PREFIX_V6_FANOUT * sizeof(uint64_t) == LINE_BYTES, "a node is a line");
 
 typedef unsigned __int128 u128;
@@ -320,7 +319,7 @@ measure_v6(struct builder *b)
 
 // The arrays of a table while they are filled.
 struct layout {
-	int32_t *v4_separators;
+	uint32_t *v4_separators;
 	uint32_t *v4_values;
 	uint64_t *high_separators;
 	uint32_t *high_values;
@@ -335,13 +334,13 @@ fill_v4(const struct builder *b, const struct layout *at)
 	const struct shape *s = &b->shape_v4;
 
 	for (size_t i = 0; i < s->separators; i++)
-		at->v4_separators[i] = INT32_MAX;
+		at->v4_separators[i] = UINT32_MAX;
 	for (size_t i = 0; i < s->intervals; i++) {
 		uint32_t start = (uint32_t)(b->v4.list[i].start >> 96);
 
 		at->v4_values[i] = b->v4.list[i].value;
 		if (i > 0)
-			at->v4_separators[separator_at(s, i, PREFIX_V4_FANOUT)] = BIASED(start - 1);
+			at->v4_separators[separator_at(s, i, PREFIX_V4_FANOUT)] = start - 1;
 	}
 }
 
@@ -454,7 +453,7 @@ lay_out(const struct builder *b)
 	struct offsets o = {};
 
 	take(&o.end, sizeof(struct prefix_table));
-	o.v4_separators = take(&o.end, b->shape_v4.separators * sizeof(int32_t));
+	o.v4_separators = take(&o.end, b->shape_v4.separators * sizeof(uint32_t));
 	o.high_separators = take(&o.end, b->shape_high.separators * sizeof(uint64_t));
 	o.deep_separators = take(&o.end, b->deep_separators * sizeof(uint64_t));
 	o.v4_values = take(&o.end, b->shape_v4.intervals * sizeof(uint32_t));
@@ -476,7 +475,7 @@ make_table(const struct builder *b)
 	if (memory == NULL)
 		return NULL;
 	at = (struct layout){
-		.v4_separators = (int32_t *)(memory + o.v4_separators),
+		.v4_separators = (uint32_t *)(memory + o.v4_separators),
 		.v4_values = (uint32_t *)(memory + o.v4_values),
 		.high_separators = (uint64_t *)(memory + o.high_separators),
 		.high_values = (uint32_t *)(memory + o.high_values),

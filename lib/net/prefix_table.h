@@ -39,10 +39,10 @@ struct prefix_item {
  * which everything is.
  */
 struct prefix_tree_v4 {
-	const int32_t *separators; /* biased, so that a signed compare orders them */
-	const uint32_t *values;    /* one per interval */
-	uint32_t first_interval;   /* number that the children of the last level begin with */
-	uint32_t levels;           /* 0: a single interval */
+	const uint32_t *separators;
+	const uint32_t *values;  /* one per interval */
+	uint32_t first_interval; /* number that the children of the last level begin with */
+	uint32_t levels;         /* 0: a single interval */
 };
 
 struct prefix_tree_v6 {
@@ -106,15 +106,14 @@ prefix_table_search_v6(const uint64_t *separators,
 static inline uint32_t
 prefix_table_lookup_v4(const struct prefix_table *t, uint32_t addr)
 {
-	int32_t x = (int32_t)(addr ^ UINT32_C(0x80000000));
 	uint32_t k = 0;
 
 	for (uint32_t level = 0; level < t->v4.levels; level++) {
-		const int32_t *node = t->v4.separators + (size_t)k * PREFIX_V4_FANOUT;
+		const uint32_t *node = t->v4.separators + (size_t)k * PREFIX_V4_FANOUT;
 		uint32_t below = 0;
 
 		for (int i = 0; i < PREFIX_V4_FANOUT; i++)
-			below += node[i] < x;
+			below += node[i] < addr;
 		k = k * (PREFIX_V4_FANOUT + 1) + below + 1;
 	}
 	return t->v4.values[k - t->v4.first_interval];
