@@ -5,7 +5,7 @@
  * Prefixes become the sorted intervals in which the same prefix is the longest, and an address
  * finds its interval in a static search tree whose nodes are cache lines (16 separators of IPv4, 8
  * of IPv6).  So neither depth nor memory depend on how prefixes are nested: n prefixes make at most
- * 2n + 1 intervals, which is at most five lines for 20,000.  IPv6 is searched by its upper 64 bits;
+ * 2n + 1 intervals, which is five or six lines for 20,000.  IPv6 is searched by its upper 64 bits;
  * where prefixes longer than /64 begin with those, a second tree holds the lower 64.
  *
  * Owner:  whoever created it.  Thread: built by one, then read by any number.
