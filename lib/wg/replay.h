@@ -12,7 +12,7 @@
  * compare-and-swap tests and sets a counter, and by taking a newer tag slides the window.
  *
  *     counter   63 ............ 45 | 44 .......... 13 | 12 ... 5 | 4 ... 0
- *                   (not kept)     |   tag - 1        |   word   |   bit
+ *                   (not kept)     |   tag            |   word   |   bit
  *     word      63 ............. 32 | 31 ............. 0
  *                    tag            |      bits
  *
@@ -27,8 +27,8 @@
  * Tags.  The word's index is part of the block's number, so a tag needs only what is above it: 32
  * bits reach 2^45 counters.  A session lives 180 s (WG_REJECT_AFTER_TIME_NS); a peer would have to
  * send 195 thousand million packets a second to get there, and what comes after is then refused
- * as old, not accepted twice.  Tag 0 is "nothing seen": counter 0 has tag 1, so any first counter
- * finds an older tag in an all-zero ring.
+ * as old, not accepted twice.  All zeros need no case of their own: each word stands at its first
+ * block (tag 0) of which nothing was seen.
  */
 #ifndef LIB_WG_REPLAY_H
 #define LIB_WG_REPLAY_H
@@ -53,7 +53,7 @@ static_assert((WG_REPLAY_WORDS & (WG_REPLAY_WORDS - 1)) == 0, "the word is found
 static inline uint64_t
 wg_replay_tag(uint64_t counter)
 {
-	return (uint64_t)((uint32_t)(counter >> 13) + 1) << 32;
+	return (uint64_t)(uint32_t)(counter >> 13) << 32;
 }
 
 /*

@@ -135,6 +135,9 @@ anywhere(void)
 			"a fresh ring takes a window anywhere");
 	}
 	memset(r, 0, sizeof(*r));
+	tap_int(sweep(r, (UINT64_C(1) << 44) - 20000, (UINT64_C(1) << 44) + 20000), 0,
+		"in order across 2^44: tags are distinct up to 2^45");
+	memset(r, 0, sizeof(*r));
 	for (uint64_t c = (UINT64_C(1) << 45) - 16384; c < (UINT64_C(1) << 45) + 16384; c++)
 		(void)wg_replay_accept(r, c);
 	int twice = 0;

@@ -28,7 +28,7 @@ struct rig {
 	struct mono now, deadline;
 	struct note notes[MAX_NOTES];
 	int n_notes;
-	bool two_way;                         // data in and out all the time
+	bool mute; // the worker takes no orders: keepalives are not stamped
 	int64_t rx_data_every, tx_data_every; // ns; 0: none
 };
 
@@ -65,7 +65,7 @@ step(struct rig *r)
 {
 	unsigned actions = wg_timers_step(&r->t, &r->a, &r->s, r->now, JITTER, &r->deadline);
 
-	if (actions & WG_SEND_KEEPALIVE)
+	if ((actions & WG_SEND_KEEPALIVE) && !r->mute)
 		r->a.last_tx = r->now;
 	if (actions & WG_ZERO_KEYS)
 		r->s.exists = false;
@@ -509,6 +509,33 @@ takeover(void)
 }
 
 static void
+odd_stamps(void)
+{
+	struct rig *r = make_rig(25);
+
+	session(r, false, -S);
+	r->mute = true;
+	r->a.last_rx = r->a.last_rx_data = r->now;
+	run(r, 100 * S);
+	tap_int(count(r, WG_SEND_KEEPALIVE), 4, "a keepalive that leaves no stamp is not repeated");
+
+	r = make_rig(0);
+	session(r, true, -10 * S);
+	r->a.last_rx = r->a.last_tx = at(300 * S);
+	run(r, 60 * S);
+	tap_int(r->n_notes, 0, "stamps from the future do not age a session");
+
+	r = make_rig(0);
+	wg_timers_on_want_session(&r->t, r->now);
+	step(r);
+	session(r, true, 5000 * S);
+	run(r, 10 * S);
+	r->a.last_tx = r->a.last_tx_data = r->now;
+	run(r, 30 * S);
+	tap_int(when(r, WG_SEND_INITIATION, 1), 25 * S, "nor does a birth there stop the clock");
+}
+
+static void
 hostile_stamps(void)
 {
 	struct rig *r = make_rig(25);
@@ -591,6 +618,7 @@ main(void)
 	zeroing();
 	standstill();
 	takeover();
+	odd_stamps();
 	hostile_stamps();
 	deadlines();
 	return tap_done();
