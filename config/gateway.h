@@ -82,6 +82,11 @@ struct config_gateway {
 [[nodiscard]] int
 config_load(const char *path, struct config_gateway **ret_config, char **ret_errors);
 
+/* The same without opening any key file, for the data plane: keys stay zero. */
+[[nodiscard]] int config_load_without_keys(const char *path,
+	struct config_gateway **ret_config,
+	char **ret_errors);
+
 /*
  * The same for text in memory: `path` is only used in messages and to find relative key files
  * (relative to the folder of `path`).  For tests and the fuzzer: with `read_keys` false, key files

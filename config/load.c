@@ -337,8 +337,8 @@ config_parse(const char *path,
 	return err;
 }
 
-int
-config_load(const char *path, struct config_gateway **ret_config, char **ret_errors)
+static int
+load_file(const char *path, bool read_keys, struct config_gateway **ret_config, char **ret_errors)
 {
 	char *text;
 	size_t len;
@@ -347,9 +347,21 @@ config_load(const char *path, struct config_gateway **ret_config, char **ret_err
 	err = text_file_read(path, &text, &len, ret_errors);
 	if (err < 0)
 		return err;
-	err = config_parse(path, text, len, true, ret_config, ret_errors);
+	err = config_parse(path, text, len, read_keys, ret_config, ret_errors);
 	text_file_free(text, len);
 	return err;
+}
+
+int
+config_load(const char *path, struct config_gateway **ret_config, char **ret_errors)
+{
+	return load_file(path, true, ret_config, ret_errors);
+}
+
+int
+config_load_without_keys(const char *path, struct config_gateway **ret_config, char **ret_errors)
+{
+	return load_file(path, false, ret_config, ret_errors);
 }
 
 void

@@ -95,9 +95,9 @@ run_injected(struct worker_thread *t)
 	uint32_t n = pkt_ring_get(&t->inject, pkts, BURST_MAX);
 
 	for (uint32_t i = 0; i < n; i++) {
-		struct burst *b = pkts[i]->kind == PKT_WIRE ? &wire :
-			pkts[i]->kind == PKT_KEEPALIVE      ? &keepalives :
-							      &inner;
+		struct burst *b = pkts[i]->kind == PKT_WIRE        ? &wire
+		                  : pkts[i]->kind == PKT_KEEPALIVE ? &keepalives
+		                                                   : &inner;
 
 		b->pkt[b->n++] = pkts[i];
 	}
@@ -176,11 +176,10 @@ is_idle(struct worker_thread *t)
 	struct worker *w = &t->w;
 
 	return w->wire->ops->is_idle(w->wire, w->id) && w->host->ops->is_idle(w->host, w->id) &&
-		pkt_ring_is_empty(&t->inject) &&
-		event_ring_peek(&t->requests) == NULL &&
-		atomic_load_explicit(t->setup.sessions_epoch, memory_order_relaxed) ==
-		t->epoch_seen &&
-		!atomic_load_explicit(&t->stop, memory_order_relaxed);
+	       pkt_ring_is_empty(&t->inject) && event_ring_peek(&t->requests) == NULL &&
+	       atomic_load_explicit(t->setup.sessions_epoch, memory_order_relaxed) ==
+	               t->epoch_seen &&
+	       !atomic_load_explicit(&t->stop, memory_order_relaxed);
 }
 
 // Sleep until somebody rings.  Holding nothing, so the main thread need not wait for us.

@@ -24,32 +24,34 @@ struct worker_setup {
 	struct doorbell *main_bell;
 	_Atomic uint64_t *quiescent;
 	_Atomic(const struct tables *) *tables; /* what the main thread has published */
-	_Atomic uint64_t *sessions_epoch; /* raised when a session was installed */
+	_Atomic uint64_t *sessions_epoch;       /* raised when a session was installed */
 };
 
 struct worker_thread {
 	struct worker w;
 	struct worker_setup setup;
-	struct doorbell bell; /* rung by I/O threads and the main thread */
-	struct pkt_ring inject; /* from the main thread: keepalives, injected packets */
-	struct pkt_ring punt; /* to the main thread */
-	struct event_ring events; /* to the main thread */
+	struct doorbell bell;       /* rung by I/O threads and the main thread */
+	struct pkt_ring inject;     /* from the main thread: keepalives, injected packets */
+	struct pkt_ring punt;       /* to the main thread */
+	struct event_ring events;   /* to the main thread */
 	struct event_ring requests; /* from the main thread: peers whose packets need not wait */
 	_Atomic bool stop;
 	uint64_t epoch_seen;
-	uint64_t swept_ns; /* waiting packets were looked at */
-	uint64_t mark_tsc; /* end of the last round */
+	uint64_t swept_ns;   /* waiting packets were looked at */
+	uint64_t mark_tsc;   /* end of the last round */
 	uint64_t worked_tsc; /* last round that brought packets */
 };
 
 /* Allocate and prepare; nothing runs yet.  0, -ENOMEM, or -errno of the eventfd. */
-[[nodiscard]] int worker_create(const struct worker_setup *setup, struct worker_thread **ret_worker);
+[[nodiscard]] int worker_create(const struct worker_setup *setup,
+	struct worker_thread **ret_worker);
 void worker_destroy(struct worker_thread *t);
 
 /* Ask the worker to give up what waits for a peer.  False: too many such requests are pending. */
 bool worker_give_up(struct worker_thread *t, uint32_t peer);
 
-/* One round: poll, classify, run the paths.  Returns the number of packets.  For tests and bench. */
+/* One round: poll, classify, run the paths.  Returns the number of packets.  For tests and bench.
+ */
 uint32_t worker_round(struct worker_thread *t);
 
 /* The thread: rounds until worker_stop().  `arg` is the struct worker_thread. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Tunnel to host.  Each call keeps in the burst the packets that may go on; the others leave it with
- * a drop reason, for the control plane, or for another peer.  Nothing here allocates, blocks or
- * logs.
+ * Tunnel to host.  Each call keeps in the burst the packets that may go on; the others leave it
+ * with a drop reason, for the control plane, or for another peer.  Nothing here allocates, blocks
+ * or logs.
  */
 
 #include "dataplane/path/inbound.h"

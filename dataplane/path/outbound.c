@@ -27,8 +27,8 @@ outbound_run_to_peers(struct worker *w)
 {
 	struct burst *b = &w->to_peers;
 
-	// An ICMP error about an ICMP error does not exist, so a second round finds nothing new, and
-	// this ends.
+	// An ICMP error about an ICMP error does not exist, so a second round finds nothing new,
+	// and this ends.
 	while (b->n > 0) {
 		struct burst now = *b;
 

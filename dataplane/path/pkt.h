@@ -24,40 +24,40 @@
 #define PKT_TAILROOM 48
 
 enum pkt_kind {
-	PKT_WIRE, /* UDP payload from a wire port */
-	PKT_INNER, /* IP packet from the host port or a LAN port */
+	PKT_WIRE,      /* UDP payload from a wire port */
+	PKT_INNER,     /* IP packet from the host port or a LAN port */
 	PKT_KEEPALIVE, /* empty, to be sealed for `peer` */
 };
 
 /* The outer addresses of a datagram.  Layout as struct shm_path (asserted in table/peer.c). */
 struct pkt_outer {
-	uint8_t remote[16]; /* an IPv4 address in the first four bytes */
-	uint8_t local[16]; /* all zero: not known, or whatever the routes say */
+	uint8_t remote[16];   /* an IPv4 address in the first four bytes */
+	uint8_t local[16];    /* all zero: not known, or whatever the routes say */
 	uint16_t remote_port; /* host order */
-	uint8_t family; /* 4 or 6; 0: none */
+	uint8_t family;       /* 4 or 6; 0: none */
 	uint8_t pad;
 	uint32_t ifindex; /* for link-local addresses; else 0 */
 };
 static_assert(sizeof(struct pkt_outer) == 40, "as struct shm_path");
 
 struct pkt {
-	uint8_t *data; /* first byte of what the packet is at this step */
-	uint32_t len; /* bytes */
+	uint8_t *data;      /* first byte of what the packet is at this step */
+	uint32_t len;       /* bytes */
 	uint32_t frame_len; /* bytes of the whole frame, this structure included */
-	uint64_t counter; /* of the transport message */
-	uint32_t peer; /* number of the peer it came from, or goes to */
-	uint32_t slot; /* session slot */
+	uint64_t counter;   /* of the transport message */
+	uint32_t peer;      /* number of the peer it came from, or goes to */
+	uint32_t slot;      /* session slot */
 	/*
 	 * Received: points to rx_outer.  To be sent: to the peer's path, in memory that outlives
 	 * the packet (see table/peer.h); packets with the same pointer go to the same place.
 	 */
 	const struct pkt_outer *outer;
-	struct pkt *next; /* in a list of packets that wait */
+	struct pkt *next;   /* in a list of packets that wait */
 	uint32_t flow_hash; /* same for all packets of a flow; set by the driver that received it */
-	uint8_t kind; /* enum pkt_kind */
-	uint8_t port; /* index of the port it came by */
-	uint8_t outer_ecn; /* two bits, of the outer header it came in or leaves with */
-	uint8_t flags; /* free for stages of one path */
+	uint8_t kind;       /* enum pkt_kind */
+	uint8_t port;       /* index of the port it came by */
+	uint8_t outer_ecn;  /* two bits, of the outer header it came in or leaves with */
+	uint8_t flags;      /* free for stages of one path */
 	uint32_t padded_len; /* of the plaintext to seal */
 	uint32_t spare;
 

@@ -8,8 +8,12 @@
 #include "dataplane/path/event_ring.h"
 
 bool
-worker_event(struct worker *w, enum shm_event_kind kind, uint32_t peer, uint32_t index,
-	uint32_t value, const struct pkt_outer *from)
+worker_event(struct worker *w,
+	enum shm_event_kind kind,
+	uint32_t peer,
+	uint32_t index,
+	uint32_t value,
+	const struct pkt_outer *from)
 {
 	struct shm_event event = { .kind = kind, .peer = peer, .index = index, .value = value };
 

@@ -23,9 +23,9 @@ struct waiting {
 	struct pkt *first;
 	struct pkt *last;
 	uint32_t n;
-	uint32_t listed; /* is in worker.waiting_peers */
+	uint32_t listed;   /* is in worker.waiting_peers */
 	uint64_t asked_ns; /* WANT_SESSION or WANT_REKEY was raised */
-	uint64_t seen_ns; /* SEEN_FROM was raised */
+	uint64_t seen_ns;  /* SEEN_FROM was raised */
 };
 
 #define WAITING_MAX_PER_PEER 64
@@ -36,12 +36,12 @@ struct waiting {
 struct event_ring; /* events to the main thread: dataplane/path/event_ring.h */
 
 struct worker {
-	unsigned id; /* queue of every port */
-	uint64_t now_ns; /* CLOCK_BOOTTIME, read once per burst */
-	const struct tables *tables; /* valid until the next quiescent point */
-	struct session_table sessions; /* pointers into the keeper's memory */
+	unsigned id;                          /* queue of every port */
+	uint64_t now_ns;                      /* CLOCK_BOOTTIME, read once per burst */
+	const struct tables *tables;          /* valid until the next quiescent point */
+	struct session_table sessions;        /* pointers into the keeper's memory */
 	struct shm_worker_counters *counters; /* read by the control plane */
-	struct shm_peer_counters *peers; /* by peer number; read by the control plane */
+	struct shm_peer_counters *peers;      /* by peer number; read by the control plane */
 	struct pool_cache pool;
 	struct port *wire;
 	struct port *host;
@@ -57,7 +57,7 @@ struct worker {
 
 	struct icmp_limiter icmp_limit;
 	struct event_ring *events; /* consumer: the main thread */
-	struct pkt_ring *punt; /* consumer: the main thread */
+	struct pkt_ring *punt;     /* consumer: the main thread */
 	struct doorbell *main_bell;
 
 	/* Time inside seal and open in TSC ticks, kept only while a bench asks for it. */
@@ -73,8 +73,12 @@ drop(struct worker *w, struct pkt *p, enum drop_reason reason)
 }
 
 /* Raise an event for the control plane.  False: no room; raise it again with a later packet. */
-bool worker_event(struct worker *w, enum shm_event_kind kind, uint32_t peer, uint32_t index,
-	uint32_t value, const struct pkt_outer *from);
+bool worker_event(struct worker *w,
+	enum shm_event_kind kind,
+	uint32_t peer,
+	uint32_t index,
+	uint32_t value,
+	const struct pkt_outer *from);
 
 /* Hand a datagram to the control plane.  Takes ownership. */
 void worker_punt(struct worker *w, struct pkt *p);

@@ -58,7 +58,7 @@ report_changes(struct worker *w, const struct pkt *p)
 	if (session_promote(&w->sessions, p->peer, p->slot, &freed))
 		worker_event(w, SHM_EV_PROMOTED, p->peer, index, freed, NULL);
 	if (__builtin_expect(session_path_tag(p->outer) !=
-			    atomic_load_explicit(&rx->path_tag, memory_order_relaxed),
+				     atomic_load_explicit(&rx->path_tag, memory_order_relaxed),
 		    0) &&
 		w->now_ns - wait->seen_ns >= (uint64_t)WAITING_SEEN_NS &&
 		worker_event(w, SHM_EV_SEEN_FROM, p->peer, index, 0, p->outer))

@@ -23,8 +23,8 @@ take_counters(struct worker *w, struct burst *b)
 
 		while (i + run < b->n && b->pkt[i + run]->slot == slot)
 			run++;
-		counter = atomic_fetch_add_explicit(&w->sessions.keys->tx[slot].counter, run,
-			memory_order_relaxed);
+		counter = atomic_fetch_add_explicit(
+			&w->sessions.keys->tx[slot].counter, run, memory_order_relaxed);
 		for (uint32_t k = 0; k < run; k++)
 			b->pkt[i + k]->counter = counter + k;
 		i += run;

@@ -34,7 +34,8 @@ read_headers(struct worker *w, struct burst *b, uint32_t index[BURST_MAX])
 
 		if (i + AHEAD < b->n)
 			__builtin_prefetch(b->pkt[i + AHEAD]->data);
-		if (p->len < WG_TRANSPORT_MIN_LEN || load_le32(p->data) != WG_MESSAGE_TRANSPORT_DATA) {
+		if (p->len < WG_TRANSPORT_MIN_LEN ||
+			load_le32(p->data) != WG_MESSAGE_TRANSPORT_DATA) {
 			set_aside(w, p);
 			continue;
 		}
@@ -47,8 +48,9 @@ read_headers(struct worker *w, struct burst *b, uint32_t index[BURST_MAX])
 		p->slot = slot;
 		p->counter = load_le64(p->data + 8);
 		__builtin_prefetch(&w->sessions.keys->rx[slot]);
-		__builtin_prefetch(
-			&session_replay(&w->sessions, slot)->word[(p->counter >> 5) % WG_REPLAY_WORDS], 1);
+		__builtin_prefetch(&session_replay(&w->sessions, slot)
+					    ->word[(p->counter >> 5) % WG_REPLAY_WORDS],
+			1);
 		b->pkt[kept++] = p;
 	}
 	b->n = kept;

@@ -31,8 +31,12 @@ send_answer(struct worker *w, struct pkt *answer, bool to_host)
 }
 
 void
-refuse(struct worker *w, struct pkt *p, const struct ip_view *v, enum drop_reason reason,
-	enum icmp_error error, bool to_host)
+refuse(struct worker *w,
+	struct pkt *p,
+	const struct ip_view *v,
+	enum drop_reason reason,
+	enum icmp_error error,
+	bool to_host)
 {
 	const struct addr *source = source_for(w, v);
 	struct mono now = { w->now_ns };

@@ -24,8 +24,7 @@ is_usable(struct worker *w, uint32_t slot)
 
 	if (slot == 0 || w->now_ns - tx->birth_ns >= (uint64_t)WG_REJECT_AFTER_TIME_NS)
 		return false;
-	return atomic_load_explicit(&tx->counter, memory_order_relaxed) <
-		WG_REJECT_AFTER_MESSAGES;
+	return atomic_load_explicit(&tx->counter, memory_order_relaxed) < WG_REJECT_AFTER_MESSAGES;
 }
 
 void
@@ -36,8 +35,8 @@ session_select(struct worker *w, struct burst *b)
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = b->pkt[i];
 		// Pairs with the release in link_slot() and session_promote().
-		uint64_t word = atomic_load_explicit(&w->sessions.state->keypairs[p->peer],
-			memory_order_acquire);
+		uint64_t word = atomic_load_explicit(
+			&w->sessions.state->keypairs[p->peer], memory_order_acquire);
 
 		p->slot = shm_keypairs_current(word);
 		__builtin_prefetch(&w->sessions.keys->tx[p->slot], 1);
@@ -47,7 +46,8 @@ session_select(struct worker *w, struct burst *b)
 		struct pkt *p = b->pkt[i];
 		const struct shm_session_tx *tx = &w->sessions.keys->tx[p->slot];
 
-		// Behind those that wait already, also when the session has just come: order is kept.
+		// Behind those that wait already, also when the session has just come: order is
+		// kept.
 		if (__builtin_expect(!is_usable(w, p->slot) || w->waiting[p->peer].n > 0, 0)) {
 			if (p->kind == PKT_KEEPALIVE) {
 				drop(w, p, DROP_KEEPALIVE);
@@ -58,7 +58,7 @@ session_select(struct worker *w, struct burst *b)
 			continue;
 		}
 		if (__builtin_expect(atomic_load_explicit(&tx->counter, memory_order_relaxed) >=
-				    WG_REKEY_AFTER_MESSAGES,
+					     WG_REKEY_AFTER_MESSAGES,
 			    0))
 			ask(w, SHM_EV_WANT_REKEY, p->peer, tx->receiver_index);
 		burst_keep(b, kept++, i);

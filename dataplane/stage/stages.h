@@ -24,7 +24,8 @@ void host_transmit(struct worker *w, struct burst *b);
 
 /* Inner destination -> peer; too big and no peer are answered by ICMP. */
 void peer_lookup(struct worker *w, struct burst *b);
-/* The same for what came from a peer or is our own answer to one: parsed already; TTL counts down. */
+/* The same for what came from a peer or is our own answer to one: parsed already; TTL counts down.
+ */
 void peer_lookup_between_peers(struct worker *w, struct burst *b);
 /* Peer -> current session; without one the packet waits and the control plane is asked. */
 void session_select(struct worker *w, struct burst *b);
@@ -39,8 +40,12 @@ void wire_transmit(struct worker *w, struct burst *b);
  * and drop it.  to_host: it came from the host port; else from a peer, and the answer goes back
  * through w->to_peers.
  */
-void refuse(struct worker *w, struct pkt *p, const struct ip_view *v, enum drop_reason reason,
-	enum icmp_error error, bool to_host);
+void refuse(struct worker *w,
+	struct pkt *p,
+	const struct ip_view *v,
+	enum drop_reason reason,
+	enum icmp_error error,
+	bool to_host);
 
 /* Keep a packet until its peer has a session.  Takes ownership. */
 void wait_for_session(struct worker *w, struct pkt *p);

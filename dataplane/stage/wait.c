@@ -56,7 +56,7 @@ has_session(const struct worker *w, uint32_t peer)
 	uint32_t slot = shm_keypairs_current(word);
 
 	return slot != 0 &&
-		w->now_ns - w->sessions.keys->tx[slot].birth_ns < (uint64_t)WG_REJECT_AFTER_TIME_NS;
+	       w->now_ns - w->sessions.keys->tx[slot].birth_ns < (uint64_t)WG_REJECT_AFTER_TIME_NS;
 }
 
 static void
@@ -103,9 +103,8 @@ waiting_expire(struct worker *w, uint32_t only_peer)
 		struct waiting *wait = &w->waiting[peer];
 		struct ip_view v;
 
-		while (wait->n > 0 &&
-			(only_peer == peer ||
-				w->now_ns - wait->first->rx_ns > (uint64_t)WAITING_MAX_AGE_NS)) {
+		while (wait->n > 0 && (only_peer == peer || w->now_ns - wait->first->rx_ns >
+								    (uint64_t)WAITING_MAX_AGE_NS)) {
 			struct pkt *p = take_first(w, wait);
 
 			if (ip_parse(p->data, p->len, &v))

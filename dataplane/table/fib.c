@@ -55,8 +55,12 @@ out:
 }
 
 int
-tables_create(const struct shm_prefix_row *rows, size_t n, const struct shm_settings *settings,
-	uint64_t generation, const uint64_t seed[2], struct tables **ret_tables)
+tables_create(const struct shm_prefix_row *rows,
+	size_t n,
+	const struct shm_settings *settings,
+	uint64_t generation,
+	const uint64_t seed[2],
+	struct tables **ret_tables)
 {
 	struct tables *tables = calloc(1, sizeof(*tables));
 	int err;

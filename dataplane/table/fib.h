@@ -17,7 +17,7 @@
 #include "lib/net/prefix_table.h"
 #include "lib/shm/shm_abi.h"
 
-#define FIB_NONE UINT32_MAX /* nobody has this address */
+#define FIB_NONE UINT32_MAX  /* nobody has this address */
 #define FIB_HOST 0x7ffffffeu /* the kernel's; anything less is a peer's number */
 
 struct fib {
@@ -29,7 +29,7 @@ struct fib {
 struct tables {
 	uint64_t generation;
 	struct fib fib;
-	uint32_t mtu; /* of inner packets */
+	uint32_t mtu;             /* of inner packets */
 	struct addr icmp_source4; /* ADDR_NONE: no ICMP error in this family */
 	struct addr icmp_source6;
 };
@@ -39,8 +39,11 @@ struct tables {
  * seed: two random words, so that nobody can choose addresses that collide.
  * Returns 0, -EEXIST (a prefix twice), -EINVAL, or -ENOMEM.
  */
-[[nodiscard]] int tables_create(const struct shm_prefix_row *rows, size_t n,
-	const struct shm_settings *settings, uint64_t generation, const uint64_t seed[2],
+[[nodiscard]] int tables_create(const struct shm_prefix_row *rows,
+	size_t n,
+	const struct shm_settings *settings,
+	uint64_t generation,
+	const uint64_t seed[2],
 	struct tables **ret_tables);
 void tables_destroy(struct tables *tables);
 

@@ -64,8 +64,8 @@ link_slot(struct session_table *t, uint32_t peer, uint32_t slot, uint32_t role, 
 		}
 		if (shm_keypairs_next(old) != 0)
 			freed[n++] = shm_keypairs_next(old);
-	} while (!atomic_compare_exchange_weak_explicit(word, &old, next, memory_order_release,
-		memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		word, &old, next, memory_order_release, memory_order_relaxed));
 	return n;
 }
 
@@ -75,11 +75,13 @@ session_is_linked(const struct session_table *t, uint32_t peer, uint32_t slot)
 	uint64_t word = atomic_load_explicit(&t->state->keypairs[peer], memory_order_relaxed);
 
 	return shm_keypairs_previous(word) == slot || shm_keypairs_current(word) == slot ||
-		shm_keypairs_next(word) == slot;
+	       shm_keypairs_next(word) == slot;
 }
 
 int
-session_install(struct session_table *t, const struct shm_cmd_session *cmd, uint32_t ret_freed[2],
+session_install(struct session_table *t,
+	const struct shm_cmd_session *cmd,
+	uint32_t ret_freed[2],
 	unsigned *ret_n_freed)
 {
 	uint32_t slot = shm_index_slot(cmd->receiver_index);
@@ -89,8 +91,8 @@ session_install(struct session_table *t, const struct shm_cmd_session *cmd, uint
 	if (slot == 0 || slot >= SHM_MAX_SESSIONS || cmd->peer >= SHM_MAX_PEERS ||
 		(cmd->role != SHM_ROLE_INITIATOR && cmd->role != SHM_ROLE_RESPONDER))
 		return -ERANGE;
-	there = atomic_load_explicit(&t->state->sessions[slot].receiver_index,
-		memory_order_relaxed);
+	there = atomic_load_explicit(
+		&t->state->sessions[slot].receiver_index, memory_order_relaxed);
 	if (there == cmd->receiver_index && t->state->sessions[slot].peer == cmd->peer) {
 		// Repeated after a death: counters and window stay as they are.
 		if (session_is_linked(t, cmd->peer, slot))
@@ -118,8 +120,8 @@ session_unlink(struct session_table *t, uint32_t peer, uint32_t slot)
 			return false;
 		next = SHM_KEYPAIRS(previous == slot ? 0 : previous, current == slot ? 0 : current,
 			following == slot ? 0 : following);
-	} while (!atomic_compare_exchange_weak_explicit(word, &old, next, memory_order_release,
-		memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		word, &old, next, memory_order_release, memory_order_relaxed));
 	return true;
 }
 
@@ -154,6 +156,6 @@ session_set_path(struct session_table *t, uint32_t peer, const struct shm_path *
 	tag = path->family != 0 ? session_path_tag((const struct pkt_outer *)path) : 0;
 	for (unsigned i = 0; i < 3; i++)
 		if (slots[i] != 0)
-			atomic_store_explicit(&t->keys->rx[slots[i]].path_tag, tag,
-				memory_order_relaxed);
+			atomic_store_explicit(
+				&t->keys->rx[slots[i]].path_tag, tag, memory_order_relaxed);
 }

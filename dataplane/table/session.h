@@ -48,9 +48,8 @@ session_path(const struct session_table *t, uint32_t peer)
 	const struct shm_path_row *row = &t->state->paths[peer];
 
 	// Pairs with the release in session_set_path().
-	return (const struct pkt_outer *)&row->path[atomic_load_explicit(&row->which,
-						       memory_order_acquire) &
-		1];
+	return (const struct pkt_outer *)&row
+	        ->path[atomic_load_explicit(&row->which, memory_order_acquire) & 1];
 }
 
 /*
@@ -102,8 +101,10 @@ session_promote(const struct session_table *t, uint32_t peer, uint32_t slot, uin
  * Installing what is installed already (same index, same peer) changes nothing and succeeds.
  * Returns 0, -EEXIST (the slot holds another session), or -ERANGE.
  */
-[[nodiscard]] int session_install(struct session_table *t, const struct shm_cmd_session *cmd,
-	uint32_t ret_freed[2], unsigned *ret_n_freed);
+[[nodiscard]] int session_install(struct session_table *t,
+	const struct shm_cmd_session *cmd,
+	uint32_t ret_freed[2],
+	unsigned *ret_n_freed);
 
 /* Whether a slot is one of its peer's three. */
 bool session_is_linked(const struct session_table *t, uint32_t peer, uint32_t slot);

@@ -19,10 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SHM_MAGIC           0x534c5543u /* "SLUC" */
-#define SHM_ABI_VERSION     1u          /* rings, counters, applied rows */
-#define SHM_SESSION_VERSION 1u /* sessions: raised far less often, so that upgrades keep tunnels \
-	                        */
+#define SHM_MAGIC       0x534c5543u /* "SLUC" */
+#define SHM_ABI_VERSION 1u          /* rings, counters, applied rows */
+#define SHM_SESSION_VERSION                                                  \
+	1u /* sessions: raised far less often, so that upgrades keep tunnels \
+	    */
 
 #define SHM_CACHE_LINE 64
 
@@ -33,8 +34,9 @@
 #define SHM_MAX_PORTS    8u
 #define SHM_MAX_DROPS    64u /* drop reasons; names are in dataplane/path/drop.h, sent as text too */
 
-#define SHM_KEY_LEN 32
-#define SHM_NO_PEER UINT32_MAX
+#define SHM_KEY_LEN  32
+#define SHM_MAIN_ROW SHM_MAX_WORKERS /* in shm_state.workers */
+#define SHM_NO_PEER  UINT32_MAX
 
 /*
  * The receiver index that we hand out is slot + generation: finding a session is one array access
@@ -211,14 +213,15 @@ struct shm_state {
 	uint64_t forwarder_start_ns;
 	uint32_t forwarder_pid;
 	uint32_t keeper_pid;
-	uint32_t forwarder_starts; /* 1 at first, then one more for each restart */
-	uint32_t locked_memory;    /* 1: key memory is locked, 0: the limit was too low */
+	uint32_t forwarder_starts;     /* 1 at first, then one more for each restart */
+	uint32_t locked_memory;        /* 1: key memory is locked, 0: the limit was too low */
 	_Atomic uint32_t sessions_end; /* no slot from here on was ever used: scan no further, for
 	                                  looking at a page makes it */
 	uint32_t pad;
 	char aead_backend[32];
 	char drop_names[SHM_MAX_DROPS][24];
-	_Alignas(SHM_CACHE_LINE) struct shm_worker_counters workers[SHM_MAX_WORKERS];
+	_Alignas(SHM_CACHE_LINE) struct shm_worker_counters
+		workers[SHM_MAX_WORKERS + 1]; /* the last: drops of the main thread and of ports */
 	struct shm_port_counters ports[SHM_MAX_PORTS];
 	_Alignas(4096) struct shm_session_row sessions[SHM_MAX_SESSIONS];
 	_Alignas(4096) _Atomic uint64_t

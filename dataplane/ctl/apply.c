@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/ctl/apply.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/ctl/generation.h"
+#include "lib/base/secret.h"
+
+int
+apply_init(struct apply *a)
+{
+	a->path_seen = calloc(SHM_MAX_PEERS / 64, sizeof(*a->path_seen));
+	if (a->path_seen == NULL)
+		return -ENOMEM;
+	return generation_publish_applied(a);
+}
+
+void
+apply_fini(struct apply *a)
+{
+	free(a->path_seen);
+}
+
+static void
+answer(struct apply *a, const struct shm_event *event)
+{
+	// The caller made sure of room before it took the command; a hostile reader loses answers.
+	(void)a->calls.event(a->calls.context, event);
+}
+
+void
+apply_retire(struct apply *a, uint32_t slot)
+{
+	if (slot == 0)
+		return;
+	if (a->n_retired == APPLY_MAX_RETIRED)
+		apply_flush_retired(a);
+	session_retire(&a->sessions, slot);
+	a->retired[a->n_retired++] = slot;
+}
+
+void
+apply_flush_retired(struct apply *a)
+{
+	if (a->n_retired == 0)
+		return;
+	quiescent_wait(a->quiescent);
+	a->n_moved = 0;
+	for (uint32_t i = 0; i < a->n_retired; i++) {
+		uint32_t slot = a->retired[i];
+		struct shm_event freed = {
+			.kind = SHM_EV_SESSION_FREED,
+			.peer = a->sessions.state->sessions[slot].peer,
+			.index = atomic_load_explicit(
+				&a->sessions.state->sessions[slot].receiver_index,
+				memory_order_relaxed),
+		};
+
+		session_wipe(&a->sessions, slot);
+		answer(a, &freed);
+	}
+	a->n_retired = 0;
+}
+
+static void
+install_session(struct apply *a, const struct shm_cmd_session *cmd)
+{
+	struct shm_event event = { .peer = cmd->peer, .index = cmd->receiver_index };
+	uint32_t freed[2];
+	unsigned n_freed;
+	int err;
+
+	if (!generation_has_peer(a, cmd->peer)) {
+		event.kind = SHM_EV_SESSION_REFUSED;
+		event.value = SHM_REFUSED_PEER;
+		answer(a, &event);
+		return;
+	}
+	err = session_install(&a->sessions, cmd, freed, &n_freed);
+	for (unsigned i = 0; i < n_freed; i++)
+		apply_retire(a, freed[i]);
+	event.kind = err == 0 ? SHM_EV_SESSION : SHM_EV_SESSION_REFUSED;
+	event.value = err == 0 ? 0 : err == -EEXIST ? SHM_REFUSED_SLOT : SHM_REFUSED_ROW;
+	answer(a, &event);
+	if (err == 0 && cmd->role == SHM_ROLE_INITIATOR)
+		a->calls.sessions_changed(a->calls.context);
+}
+
+static void
+remove_session(struct apply *a, const struct shm_cmd_session_gone *cmd)
+{
+	uint32_t slot = shm_index_slot(cmd->receiver_index);
+	const struct shm_session_row *row;
+
+	if (slot == 0 || slot >= SHM_MAX_SESSIONS || cmd->peer >= SHM_MAX_PEERS)
+		return;
+	row = &a->sessions.state->sessions[slot];
+	if (atomic_load_explicit(&row->receiver_index, memory_order_relaxed) !=
+			cmd->receiver_index ||
+		row->peer != cmd->peer)
+		return; // gone already
+	if (session_unlink(&a->sessions, cmd->peer, slot))
+		apply_retire(a, slot);
+}
+
+static bool
+was_moved(const struct apply *a, uint32_t peer)
+{
+	for (uint32_t i = 0; i < a->n_moved; i++)
+		if (a->moved[i] == peer)
+			return true;
+	return a->n_moved == APPLY_MAX_MOVED;
+}
+
+static void
+set_path(struct apply *a, const struct shm_cmd_path *cmd)
+{
+	const struct shm_path *path = &cmd->path;
+
+	if (cmd->peer >= SHM_MAX_PEERS ||
+		(path->family != 0 && path->family != 4 && path->family != 6) ||
+		(path->family != 0 && path->remote_port == 0))
+		return;
+	if (!generation_has_peer(a, cmd->peer) && a->open_generation == 0)
+		return;
+	if (a->open_generation != 0)
+		a->path_seen[cmd->peer / 64] |= UINT64_C(1) << (cmd->peer % 64);
+	if (was_moved(a, cmd->peer)) {
+		quiescent_wait(a->quiescent); // the copy to be written may still be in use
+		a->n_moved = 0;
+	}
+	session_set_path(&a->sessions, cmd->peer, path);
+	a->moved[a->n_moved++] = cmd->peer;
+}
+
+void
+apply_command(struct apply *a, struct shm_command *cmd)
+{
+	switch ((enum shm_command_kind)cmd->kind) {
+	case SHM_CMD_BEGIN:
+	case SHM_CMD_SETTINGS:
+	case SHM_CMD_PEER:
+	case SHM_CMD_PEER_GONE:
+	case SHM_CMD_PREFIX:
+	case SHM_CMD_PREFIX_GONE:
+		generation_row(a, cmd);
+		break;
+	case SHM_CMD_COMMIT: {
+		struct shm_event event = { .generation = cmd->generation };
+
+		event.value = generation_commit(a, cmd->generation);
+		event.kind = event.value == 0 ? SHM_EV_APPLIED : SHM_EV_REFUSED;
+		answer(a, &event);
+		break;
+	}
+	case SHM_CMD_PATH:
+		set_path(a, &cmd->path);
+		break;
+	case SHM_CMD_SESSION:
+		install_session(a, &cmd->session);
+		break;
+	case SHM_CMD_SESSION_GONE:
+		remove_session(a, &cmd->session_gone);
+		break;
+	case SHM_CMD_KEEPALIVE:
+		if (generation_has_peer(a, cmd->one.peer))
+			a->calls.keepalive(a->calls.context, cmd->one.peer);
+		break;
+	case SHM_CMD_UNREACHABLE:
+		if (generation_has_peer(a, cmd->one.peer))
+			a->calls.give_up(a->calls.context, cmd->one.peer);
+		break;
+	}
+	secret_wipe(cmd, sizeof(*cmd));
+}
+
+void
+apply_sweep(struct apply *a)
+{
+	struct shm_state *state = a->sessions.state;
+	uint32_t end = atomic_load_explicit(&state->sessions_end, memory_order_relaxed);
+
+	for (uint32_t slot = 1; slot < end && slot < SHM_MAX_SESSIONS; slot++) {
+		const struct shm_session_row *row = &state->sessions[slot];
+
+		if (atomic_load_explicit(&row->receiver_index, memory_order_relaxed) != 0 &&
+			!session_is_linked(&a->sessions, row->peer, slot))
+			apply_retire(a, slot);
+	}
+	apply_flush_retired(a);
+}

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "dataplane/forwarder.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "dataplane/ctl/apply.h"
+#include "dataplane/ctl/report.h"
+#include "dataplane/keeper/link.h"
+#include "dataplane/sandbox.h"
+#include "dataplane/worker.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/crypto/aead.h"
+#include "lib/crypto/key.h"
+#include "lib/shm/region.h"
+
+#define LOG_TAG "forwarder"
+
+#define SWEEP_NS     NS_PER_S
+#define COUNTERS_NS  (NS_PER_S / 4)
+#define MAX_COMMANDS 256 /* per round of the main loop */
+#define MAX_INJECTED 64
+#define CALIBRATE_NS (5 * NS_PER_MS)
+#define N_IO_THREADS 2
+
+struct forwarder {
+	const struct forwarder_setup *setup;
+	struct shm_state *state;
+	struct shm_sessions *keys;
+	void *packets;
+	struct pool *pool;
+	struct pool_cache cache; /* the main thread's */
+	struct port *wire, *host;
+	struct port_counters port_counters[2];
+	struct io_thread *io[N_IO_THREADS];
+	pthread_t io_ids[N_IO_THREADS];
+	struct worker_thread *workers[SHM_MAX_WORKERS];
+	pthread_t worker_ids[SHM_MAX_WORKERS];
+	unsigned n_workers;
+	struct quiescent quiescent;
+	_Atomic(const struct tables *) tables;
+	_Atomic uint64_t sessions_epoch;
+	struct doorbell bell; /* rung by workers */
+	struct apply apply;
+	struct rings rings;
+	uint64_t swept_ns, counted_ns;
+};
+
+// --- what apply asks for ----------------------------------------------------------------------
+
+static void
+send_keepalive(void *context, uint32_t peer)
+{
+	struct forwarder *f = context;
+	struct pkt *p;
+
+	if (pool_get(&f->cache, &p, 1) == 0)
+		return;
+	p->kind = PKT_KEEPALIVE;
+	p->peer = peer;
+	if (pkt_ring_put(&f->workers[0]->inject, &p, 1) == 0)
+		pool_put(&f->cache, &p, 1);
+	else
+		doorbell_ring(&f->workers[0]->bell);
+}
+
+static void
+give_up(void *context, uint32_t peer)
+{
+	struct forwarder *f = context;
+
+	for (unsigned i = 0; i < f->n_workers; i++)
+		(void)worker_give_up(f->workers[i], peer); // refused: they expire by age
+}
+
+static void
+sessions_changed(void *context)
+{
+	struct forwarder *f = context;
+
+	atomic_fetch_add_explicit(&f->sessions_epoch, 1, memory_order_seq_cst);
+	for (unsigned i = 0; i < f->n_workers; i++)
+		doorbell_ring(&f->workers[i]->bell);
+}
+
+static bool
+put_event(void *context, const struct shm_event *event)
+{
+	struct forwarder *f = context;
+
+	return rings_event(&f->rings, event);
+}
+
+// --- start ------------------------------------------------------------------------------------
+
+static int
+map_regions(struct forwarder *f)
+{
+	const struct forwarder_setup *s = f->setup;
+	int err = shm_region_map(s->state_fd, sizeof(*f->state), true, (void **)&f->state);
+
+	if (err == 0)
+		err = shm_region_map(s->sessions_fd, sizeof(*f->keys), true, (void **)&f->keys);
+	if (err == 0)
+		err = shm_region_map(s->packets_fd, s->packets_len, true, &f->packets);
+	if (err < 0)
+		return err;
+	madvise(f->keys, sizeof(*f->keys), MADV_DONTDUMP);
+	// Pages of keys are locked as they come into being; where the limit is too low, status says
+	// so.
+	f->state->locked_memory = mlock2(f->keys, sizeof(*f->keys), MLOCK_ONFAULT) == 0;
+	return 0;
+}
+
+static uint64_t
+tsc_per_second(void)
+{
+	struct mono start = mono_now(), end;
+	uint64_t tsc = __rdtsc();
+
+	do
+		end = mono_now();
+	while (mono_diff_ns(end, start) < CALIBRATE_NS);
+	return (__rdtsc() - tsc) * (uint64_t)NS_PER_S / (uint64_t)mono_diff_ns(end, start);
+}
+
+static void
+set_text(char *dst, size_t size, const char *text)
+{
+	snprintf(dst, size, "%s", text);
+}
+
+static void
+describe(struct forwarder *f)
+{
+	struct shm_state *state = f->state;
+
+	state->magic = SHM_MAGIC;
+	state->session_version = SHM_SESSION_VERSION;
+	state->layout_hash = shm_layout_hash();
+	state->n_workers = f->n_workers;
+	state->n_ports = 2;
+	state->n_drops = N_DROP_REASONS;
+	for (unsigned i = 0; i < N_DROP_REASONS; i++)
+		set_text(state->drop_names[i], sizeof(state->drop_names[i]), drop_name(i));
+	set_text(state->aead_backend, sizeof(state->aead_backend), aead_backend());
+	state->tsc_per_s = tsc_per_second();
+	state->forwarder_start_ns = mono_now().ns;
+	state->forwarder_pid = (uint32_t)getpid();
+	state->forwarder_starts++;
+	for (unsigned i = 0; i < 2; i++) {
+		struct port *port = i == 0 ? f->wire : f->host;
+
+		set_text(state->ports[i].name, sizeof(state->ports[i].name), port->name);
+		set_text(state->ports[i].driver, sizeof(state->ports[i].driver), port->driver);
+	}
+	set_text(state->ports[0].note, sizeof(state->ports[0].note),
+		"UDP sockets of the kernel, the only driver so far");
+}
+
+static int
+create_ports(struct forwarder *f)
+{
+	struct io_socket_config wire = {
+		.fds = f->setup->wire,
+		.pool = f->pool,
+		.n_workers = f->n_workers,
+		.port_index = 0,
+		.counters = &f->port_counters[0],
+		.quiescent = &f->quiescent.of[f->n_workers].rounds,
+	};
+	struct io_host_config host = {
+		.host = f->setup->host,
+		.pool = f->pool,
+		.n_workers = f->n_workers,
+		.port_index = 1,
+		.counters = &f->port_counters[1],
+		.quiescent = &f->quiescent.of[f->n_workers + 1].rounds,
+	};
+	int err;
+
+	random_bytes(&wire.hash_seed, sizeof(wire.hash_seed));
+	random_bytes(&host.hash_seed, sizeof(host.hash_seed));
+	err = io_socket_create(&wire, &f->wire, &f->io[0]);
+	if (err == 0)
+		err = io_host_create(&host, &f->host, &f->io[1]);
+	return err;
+}
+
+static int
+create_workers(struct forwarder *f)
+{
+	for (unsigned i = 0; i < f->n_workers; i++) {
+		const struct worker_setup setup = {
+			.id = i,
+			.core = f->setup->cores[i],
+			.state = f->state,
+			.keys = f->keys,
+			.pool = f->pool,
+			.wire = f->wire,
+			.host = f->host,
+			.main_bell = &f->bell,
+			.quiescent = &f->quiescent.of[i].rounds,
+			.tables = &f->tables,
+			.sessions_epoch = &f->sessions_epoch,
+		};
+		int err = worker_create(&setup, &f->workers[i]);
+
+		if (err < 0)
+			return err;
+		io_socket_attach_worker(f->wire, i, &f->workers[i]->bell);
+		io_host_attach_worker(f->host, i, &f->workers[i]->bell);
+	}
+	return 0;
+}
+
+static int
+create_apply(struct forwarder *f)
+{
+	f->apply = (struct apply){
+		.sessions = { f->state, f->keys },
+		.quiescent = &f->quiescent,
+		.published = &f->tables,
+		.max_mtu = pkt_capacity(f->setup->frame_len),
+		.calls = { send_keepalive, give_up, sessions_changed, put_event, f },
+	};
+	random_bytes(f->apply.table_seed, sizeof(f->apply.table_seed));
+	return apply_init(&f->apply); // no thread runs yet: its quiescent wait is over at once
+}
+
+static int
+give_up_rights(void)
+{
+	int err = sandbox_drop_capabilities();
+
+	if (err == 0)
+		err = sandbox_common();
+	if (err == 0)
+		err = sandbox_forwarder();
+	if (err < 0)
+		log_err("cannot give up privileges: %s; not started", err_str(err));
+	return err;
+}
+
+static void *
+run_io(void *arg)
+{
+	struct io_thread *t = arg;
+
+	t->run(t);
+	return NULL;
+}
+
+static void
+pin(struct forwarder *f, unsigned i)
+{
+	cpu_set_t set;
+
+	if (f->setup->cores[i] < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((size_t)f->setup->cores[i], &set);
+	if (pthread_setaffinity_np(f->worker_ids[i], sizeof(set), &set) != 0)
+		log_warning(
+			"worker %u cannot be pinned to core %d, ignoring", i, f->setup->cores[i]);
+}
+
+static int
+start_threads(struct forwarder *f)
+{
+	int err = 0;
+
+	f->quiescent.n = f->n_workers + N_IO_THREADS;
+	for (unsigned i = 0; i < f->n_workers && err == 0; i++) {
+		err = -pthread_create(&f->worker_ids[i], NULL, worker_run, f->workers[i]);
+		if (err == 0)
+			pin(f, i);
+	}
+	for (unsigned i = 0; i < N_IO_THREADS && err == 0; i++)
+		err = -pthread_create(&f->io_ids[i], NULL, run_io, f->io[i]);
+	return err;
+}
+
+// --- the control plane comes and goes ----------------------------------------------------------
+
+static int
+join(struct forwarder *f, int to_dp_fd, int to_cp_fd)
+{
+	void *to_dp, *to_cp;
+	int err;
+
+	rings_leave(&f->rings);
+	err = shm_region_map(to_dp_fd, sizeof(struct shm_to_dp), false, &to_dp);
+	if (err < 0)
+		return err;
+	err = shm_region_map(to_cp_fd, sizeof(struct shm_to_cp), true, &to_cp);
+	if (err < 0) {
+		munmap(to_dp, sizeof(struct shm_to_dp));
+		return err;
+	}
+	rings_join(&f->rings, to_dp, to_cp, f->setup->bell_cp);
+	return 0;
+}
+
+static bool
+run_commands(struct forwarder *f, unsigned max)
+{
+	struct shm_command cmd;
+	unsigned n = 0;
+
+	while (n < max && rings_have_room(&f->rings) && shm_ring_peek(&f->rings.commands, &cmd)) {
+		apply_command(&f->apply, &cmd);
+		shm_ring_advance(&f->rings.commands);
+		n++;
+	}
+	apply_flush_retired(&f->apply);
+	return n > 0;
+}
+
+static bool
+run_injected(struct forwarder *f, unsigned max)
+{
+	unsigned n = 0;
+	struct pkt *p;
+
+	while (n < max && (p = report_take_injected(&f->rings, &f->cache)) != NULL) {
+		// One worker for all: what came merged with a message keeps its order.
+		if (pkt_ring_put(&f->workers[0]->inject, &p, 1) == 0)
+			pool_put(&f->cache, &p, 1);
+		n++;
+	}
+	if (n > 0)
+		doorbell_ring(&f->workers[0]->bell);
+	return n > 0;
+}
+
+// What was published before its death still counts.
+static void
+drain(struct forwarder *f)
+{
+	for (unsigned i = 0; i < SHM_N_COMMANDS / MAX_COMMANDS + 1; i++)
+		if (!run_commands(f, MAX_COMMANDS) && !run_injected(f, MAX_INJECTED))
+			break;
+}
+
+static int
+serve_link(struct forwarder *f)
+{
+	struct link_message msg;
+	int fds[LINK_MAX_FDS], err;
+	size_t n;
+
+	for (;;) {
+		err = link_receive(f->setup->link, &msg, fds, &n);
+		if (err == -EAGAIN)
+			return 0;
+		if (err < 0)
+			return err;
+		if (msg.kind == LINK_LEAVE) {
+			drain(f);
+			rings_leave(&f->rings);
+		} else if (msg.kind == LINK_JOIN && n == 2) {
+			err = join(f, fds[0], fds[1]);
+			if (err == 0)
+				err = link_send(f->setup->link, LINK_JOINED, msg.epoch, NULL, 0);
+		}
+		while (n > 0)
+			close(fds[--n]);
+		if (err < 0)
+			return err;
+	}
+}
+
+// --- the main loop -----------------------------------------------------------------------------
+
+static void
+publish_port_counters(struct forwarder *f)
+{
+	uint64_t *drops = f->state->workers[SHM_MAIN_ROW].drops;
+	uint64_t no_buffer = 0, too_long = 0, malformed = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct port_counters *c = &f->port_counters[i];
+		struct shm_port_counters *out = &f->state->ports[i];
+
+		out->rx_packets = c->rx_packets;
+		out->rx_bytes = c->rx_bytes;
+		out->tx_packets = c->tx_packets;
+		out->tx_bytes = c->tx_bytes;
+		out->rx_calls = c->rx_calls;
+		out->tx_calls = c->tx_calls;
+		out->rx_dropped = c->rx_dropped;
+		out->tx_dropped = c->tx_dropped;
+		no_buffer += c->no_buffer;
+		too_long += c->too_long;
+		malformed += c->malformed;
+	}
+	drops[DROP_NO_BUFFER] = no_buffer;
+	drops[DROP_LONG] = too_long;
+	drops[DROP_HOST_MALFORMED] = malformed;
+}
+
+static void
+housekeeping(struct forwarder *f)
+{
+	uint64_t now = mono_now().ns;
+
+	if (now - f->counted_ns >= (uint64_t)COUNTERS_NS) {
+		f->counted_ns = now;
+		publish_port_counters(f);
+	}
+	if (now - f->swept_ns >= (uint64_t)SWEEP_NS) {
+		f->swept_ns = now;
+		apply_sweep(&f->apply);
+	}
+}
+
+static bool
+run_round(struct forwarder *f)
+{
+	bool busy = false;
+
+	busy |= run_commands(f, MAX_COMMANDS);
+	busy |= run_injected(f, MAX_INJECTED);
+	for (unsigned i = 0; i < f->n_workers; i++)
+		report_worker(&f->rings, &f->apply, f->workers[i], &f->cache);
+	apply_flush_retired(&f->apply);
+	rings_bell(&f->rings);
+	housekeeping(f);
+	return busy;
+}
+
+static bool
+may_sleep(struct forwarder *f)
+{
+	if (f->rings.attached && rings_have_room(&f->rings) &&
+		(!shm_ring_sleep(&f->rings.commands) || !shm_ring_sleep(&f->rings.inject)))
+		return false;
+	for (unsigned i = 0; i < f->n_workers; i++)
+		if (!pkt_ring_is_empty(&f->workers[i]->punt) ||
+			event_ring_peek(&f->workers[i]->events) != NULL)
+			return f->rings.attached && !rings_have_room(&f->rings);
+	return true;
+}
+
+static void
+clear(int fd)
+{
+	uint64_t rings;
+
+	if (read(fd, &rings, sizeof(rings)) < 0)
+		return; // it was not rung
+}
+
+static volatile sig_atomic_t stop;
+
+static void
+on_stop(int sig)
+{
+	(void)sig;
+	stop = 1;
+}
+
+static int
+serve(struct forwarder *f)
+{
+	struct pollfd fds[] = {
+		{ .fd = f->setup->link, .events = POLLIN },
+		{ .fd = f->bell.fd, .events = POLLIN },
+		{ .fd = f->setup->bell_dp, .events = POLLIN },
+	};
+
+	while (!stop) {
+		// A full event ring is looked at again soon: its reader does not ring for room.
+		int timeout_ms = f->rings.attached && !rings_have_room(&f->rings) ? 5 : 250;
+
+		doorbell_announce(&f->bell); // before looking: what comes later rings
+		if (run_round(f) || !may_sleep(f))
+			timeout_ms = 0;
+		poll(fds, 3, timeout_ms);
+		doorbell_clear(&f->bell);
+		clear(f->bell.fd);
+		clear(f->setup->bell_dp);
+		if (f->rings.attached) {
+			shm_ring_wake(&f->rings.commands);
+			shm_ring_wake(&f->rings.inject);
+		}
+		if (fds[0].revents != 0) {
+			int err = serve_link(f);
+
+			if (err < 0)
+				return err; // the keeper is gone, and so are we
+		}
+	}
+	return 0;
+}
+
+static int
+start(struct forwarder *f)
+{
+	const char *refused = NULL;
+	int err;
+
+	err = crypto_init();
+	if (err == 0)
+		err = aead_init(&refused);
+	if (refused != NULL)
+		log_err("crypto back end %s gives wrong answers on this machine, not used",
+			refused);
+	if (err < 0) {
+		log_err("no usable cipher: %s", err_str(err));
+		return err;
+	}
+	err = map_regions(f);
+	if (err == 0)
+		err = pool_create(f->packets, f->setup->packets_len, f->setup->frame_len, &f->pool);
+	if (err == 0) {
+		pool_cache_init(&f->cache, f->pool);
+		err = create_ports(f);
+	}
+	if (err == 0)
+		err = create_workers(f);
+	if (err == 0)
+		err = create_apply(f);
+	if (err < 0) {
+		log_err("forwarder cannot start: %s", err_str(err));
+		return err;
+	}
+	describe(f);
+	return 0;
+}
+
+static void
+stop_threads(struct forwarder *f)
+{
+	for (unsigned i = 0; i < f->n_workers; i++) {
+		worker_stop(f->workers[i]);
+		pthread_join(f->worker_ids[i], NULL);
+	}
+	for (unsigned i = 0; i < N_IO_THREADS; i++) {
+		atomic_store_explicit(&f->io[i]->stop, true, memory_order_seq_cst);
+		doorbell_ring(&f->io[i]->bell);
+		pthread_join(f->io_ids[i], NULL);
+	}
+}
+
+static int
+run(struct forwarder *f)
+{
+	struct shm_event resync = { .kind = SHM_EV_RESYNC };
+	int err = start_threads(f);
+
+	if (err < 0) {
+		log_err("threads cannot start: %s", err_str(err));
+		return err;
+	}
+	if (f->setup->to_dp_fd >= 0) {
+		err = join(f, f->setup->to_dp_fd, f->setup->to_cp_fd);
+		if (err < 0)
+			return err;
+		rings_event(&f->rings, &resync);
+	}
+	sessions_changed(f); // what was installed when the predecessor died
+	err = link_send(f->setup->link, LINK_READY, f->setup->epoch, NULL, 0);
+	if (err == 0)
+		err = serve(f);
+	stop_threads(f);
+	return err;
+}
+
+int
+forwarder_main(const struct forwarder_setup *setup)
+{
+	static struct forwarder forwarder; // large: not for the stack
+	struct forwarder *f = &forwarder;
+	struct sigaction sa = { .sa_handler = on_stop };
+	sigset_t none;
+	int err;
+
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+
+	f->setup = setup;
+	f->n_workers = setup->n_workers;
+	f->rings.bell_cp = -1;
+	f->bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (f->bell.fd < 0) {
+		log_err("eventfd: %s", err_str(-errno));
+		return 1;
+	}
+	err = start(f);
+	if (err == 0)
+		err = give_up_rights();
+	if (err == 0)
+		err = run(f);
+	return err < 0 && err != -EPIPE;
+}

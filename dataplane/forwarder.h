@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The forwarder: the process that moves packets.  It inherits memory, TUN and sockets from the
+ * keeper, gives up every privilege before its first packet, and runs workers, I/O threads and a
+ * main thread that serves the rings.
+ */
+#ifndef DATAPLANE_FORWARDER_H
+#define DATAPLANE_FORWARDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/io/io_host.h"
+#include "dataplane/io/io_socket.h"
+#include "lib/shm/shm_abi.h"
+
+struct forwarder_setup {
+	int state_fd, sessions_fd, packets_fd;
+	size_t packets_len; /* bytes */
+	uint32_t frame_len;
+	bool packets_are_huge;
+	struct io_socket_fds wire;
+	struct io_host_fd host;
+	int link; /* socketpair to the keeper */
+	int bell_dp, bell_cp;
+	int to_dp_fd, to_cp_fd; /* of the control plane that is connected, or -1 */
+	uint32_t epoch;
+	unsigned n_workers;
+	int cores[SHM_MAX_WORKERS]; /* -1: adaptive */
+};
+
+/*
+ * Run until SIGTERM or until the keeper is gone.  Called in the child after fork(); returns the
+ * exit status.
+ */
+int forwarder_main(const struct forwarder_setup *setup);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Giving up rights.  Each step is checked; a failure ends the process before a packet is read.
+ */
+#ifndef DATAPLANE_SANDBOX_H
+#define DATAPLANE_SANDBOX_H
+
+#include <stdbool.h>
+
+/* No core dumps, not traceable, no new privileges.  0 or -errno. */
+[[nodiscard]] int sandbox_common(void);
+
+/* Drop every capability from all sets.  0 or -errno. */
+[[nodiscard]] int sandbox_drop_capabilities(void);
+
+/* Forwarder: only the calls that moving packets takes; anything else ends the process. */
+[[nodiscard]] int sandbox_forwarder(void);
+
+/* Keeper: sockets, memfds, fork, waiting. */
+[[nodiscard]] int sandbox_keeper(void);
+
+#endif
