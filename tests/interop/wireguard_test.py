@@ -326,6 +326,12 @@ def run_errors(case, kinds):
         mss_of(case, site, site.lan, "eth0", lab.LAN_HOST, a.host, "peer to LAN", limit)
         mss_of(case, site, a.host, a.wg.device, a.inner, site.lan, "LAN to peer", limit)
         mss_of(case, site, b.host, b.wg.device, b.inner, a.host, "peer to peer", limit)
+        # A checksum that comes out as 0 is sent as 0xffff (RFC 768); IPv6 receivers drop a 0.
+        for p in (a, b):
+            for version, address in zip((4, 6), p.inner):
+                r = lab.Flow(site.lan, p.host, [address], 500, 1, 100, seconds=1, name=f"zero-sum v{version} ",
+                             more=["--zero-sum"]).result()
+                case.ok(r.is_perfect(), f"LAN to {p.kind}, v{version}: UDP whose checksum comes out as 0 arrives", r)
         # A large UDP datagram that may be fragmented arrives whole.
         case.ok(site.lan.ping(a.inner[0], 2, options="-M dont -s 3000") == 2, "LAN to peer: fragments pass, v4")
         case.ok(a.host.ping(b.inner[0], 2, options="-M dont -s 3000") == 2, "peer to peer: fragments pass, v4")
