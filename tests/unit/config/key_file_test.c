@@ -189,6 +189,23 @@ check_loaded(const struct config_gateway *config)
 }
 
 static void
+check_without_keys(void)
+{
+	static const struct secret_key zero;
+	struct config_gateway *config = NULL;
+	char *errors = NULL, text[1024];
+
+	snprintf(text, sizeof(text), config_format, "none.key", BOB_PUBLIC, "none.psk");
+	write_file("c.yaml", text, strlen(text), 0644);
+	tap_int(config_load_without_keys(path_of("c.yaml"), &config, &errors), 0,
+		"the data plane opens no key file");
+	if (config != NULL)
+		tap_bytes(&config->private_key, &zero, sizeof(zero), "its keys are zero");
+	config_free(config);
+	free(errors);
+}
+
+static void
 check_configs(void)
 {
 	write_file("good.key", ALICE "\n", strlen(ALICE) + 1, 0600);
@@ -227,6 +244,7 @@ main(void)
 	check_other_kinds();
 	check_write();
 	check_configs();
+	check_without_keys();
 	snprintf(command, sizeof(command), "rm -r '%s'", folder);
 	tap_int(system(command), 0, "nothing else is left");
 	return tap_done();
