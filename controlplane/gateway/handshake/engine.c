@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#define LOG_TAG "handshake"
+
+#include "controlplane/gateway/handshake/engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/gateway/handshake/exchange.h"
+#include "controlplane/gateway/publish/peer_note.h"
+#include "controlplane/gateway/publish/shm_address.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/base/secret.h"
+
+static_assert(sizeof(struct pending) % 16 == 0, "cells of a pool");
+
+int
+engine_init(struct engine *e, struct dataplane *dp, const struct engine_calls *calls)
+{
+	*e = (struct engine){ .dp = dp, .calls = *calls, .pendings.size = sizeof(struct pending) };
+	random_bytes(&e->random_state, sizeof(e->random_state));
+	e->random_state |= 1;
+	e->identity = secret_memory_map(sizeof(*e->identity));
+	if (e->identity == NULL || peers_init(&e->peers) < 0 || slots_init(&e->slots) < 0 ||
+		load_init(&e->load) < 0) {
+		engine_fini(e);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void
+engine_drop_answer(struct peer *p)
+{
+	free(p->answer); // its slot is the data plane's: SESSION_FREED gives it back
+	p->answer = NULL;
+}
+
+void
+engine_drop_pending(struct engine *e, struct peer *p)
+{
+	if (p->pending == NULL)
+		return;
+	slots_set(&e->slots, p->pending->handshake.local_index, SLOT_FREE);
+	wg_handshake_fini(&p->pending->handshake);
+	secret_pool_give(&e->pendings, p->pending);
+	p->pending = NULL;
+}
+
+static void
+remove_peer(struct engine *e, struct peer *p)
+{
+	engine_drop_pending(e, p);
+	engine_drop_answer(p);
+	if (deadlines_set(&e->deadlines, p->number, (struct mono){}) < 0)
+		assert(!"removing needs no memory");
+	peers_remove(&e->peers, p);
+}
+
+void
+engine_fini(struct engine *e)
+{
+	struct peer *p;
+
+	if (e->slots.items != NULL)
+		while ((p = peers_next(&e->peers, 0)) != NULL)
+			remove_peer(e, p);
+	peers_fini(&e->peers);
+	slots_fini(&e->slots);
+	load_fini(&e->load);
+	deadlines_fini(&e->deadlines);
+	secret_pool_fini(&e->pendings);
+	secret_memory_unmap(e->identity, sizeof(*e->identity));
+	e->identity = NULL;
+	secret_wipe(&e->cookie_secret, sizeof(e->cookie_secret));
+}
+
+const struct wg_remote *
+engine_remote(struct engine *e, struct peer *p)
+{
+	struct public_key public = p->remote.static_public;
+	struct secret_key preshared = p->remote.preshared_key;
+
+	if (!p->remote_ready) {
+		p->remote_ready = wg_remote_init(&p->remote, e->identity, &public, &preshared) == 0;
+		if (!p->remote_ready) {
+			p->remote.static_public = public;
+			p->remote.preshared_key = preshared;
+		}
+	}
+	secret_wipe(&preshared, sizeof(preshared));
+	return p->remote_ready ? &p->remote : NULL;
+}
+
+bool
+engine_can_shake(const struct engine *e, const struct peer *p)
+{
+	return e->dp->attached && e->has_identity && p->state == PEER_WANTED && p->published;
+}
+
+/* --- commands --- */
+
+void
+engine_push_one(struct engine *e, enum shm_command_kind kind, uint32_t peer)
+{
+	struct shm_command c = { .kind = kind, .one = { .peer = peer } };
+
+	dataplane_push(e->dp, &c);
+}
+
+void
+engine_push_session(struct engine *e, const struct peer *p, const struct wg_session_keys *keys, struct mono birth)
+{
+	struct shm_command c = { .kind = SHM_CMD_SESSION,
+		.session = { .peer = p->number,
+			.receiver_index = keys->local_index,
+			.sender_index = keys->remote_index,
+			.role = keys->initiator ? SHM_ROLE_INITIATOR : SHM_ROLE_RESPONDER,
+			.birth_ns = birth.ns } };
+
+	memcpy(c.session.key_receive, keys->receive, KEY_LEN);
+	memcpy(c.session.key_send, keys->send, KEY_LEN);
+	slots_set(&e->slots, keys->local_index, SLOT_OFFERED);
+	dataplane_push(e->dp, &c);
+	secret_wipe(&c, sizeof(c));
+}
+
+static void
+push_session_gone(struct engine *e, const struct dataplane_session *s)
+{
+	struct shm_command c = { .kind = SHM_CMD_SESSION_GONE,
+		.session_gone = { .peer = s->peer, .receiver_index = s->receiver_index } };
+
+	if (s->receiver_index != 0)
+		dataplane_push(e->dp, &c);
+}
+
+void
+engine_forget_sessions(struct engine *e, const struct peer *p)
+{
+	struct dataplane_keypairs k;
+
+	dataplane_keypairs(e->dp, p->number, &k);
+	push_session_gone(e, &k.previous);
+	push_session_gone(e, &k.current);
+	push_session_gone(e, &k.next);
+}
+
+bool
+engine_path(const struct engine *e, uint32_t peer, struct shm_path *ret_path)
+{
+	const struct peer *p = peers_get(&e->peers, peer);
+
+	if (p == NULL || p->endpoint.addr.family == ADDR_NONE)
+		return false;
+	*ret_path = shm_path_of(&p->endpoint, &p->local);
+	return true;
+}
+
+void
+engine_set_path(struct engine *e, struct peer *p, const struct endpoint *remote, const struct addr *local)
+{
+	struct shm_command c = { .kind = SHM_CMD_PATH, .path = { .peer = p->number } };
+
+	if (endpoint_equal(&p->endpoint, remote) && addr_equal(&p->local, local))
+		return;
+	p->endpoint = *remote;
+	p->local = *local;
+	peer_note_write(e->dp, p);
+	c.path.path = shm_path_of(remote, local);
+	dataplane_push(e->dp, &c);
+}
+
+/* --- attach --- */
+
+static void
+adopt_session(void *context, uint32_t slot, const struct dataplane_session *s)
+{
+	struct engine *e = context;
+
+	(void)slot;
+	slots_adopt(&e->slots, s->receiver_index, s->peer);
+}
+
+// Numbers that the data plane knows keep their keys; whether we want them is seen later.
+static void
+adopt_peers(struct engine *e)
+{
+	const struct shm_applied_half *half;
+	uint32_t n_peers, n_prefixes;
+	uint64_t generation;
+
+	half = dataplane_applied(e->dp, &generation, &n_peers, &n_prefixes);
+	for (uint32_t i = 0; half != NULL && generation != 0 && i < n_peers; i++) {
+		struct public_key key;
+		struct peer *p;
+
+		if ((half->peers[i].flags & SHM_PEER_USED) == 0)
+			continue;
+		memcpy(key.bytes, half->peers[i].public_key, KEY_LEN);
+		if (peers_add(&e->peers, &key, i, &p) < 0)
+			continue; // twice the same key: the full generation puts it right
+		p->state = PEER_FOREIGN;
+		p->published = true;
+		peer_note_read(e->dp, p);
+	}
+}
+
+// What an old attachment had begun will not be answered any more.
+static void
+drop_unfinished(struct engine *e)
+{
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+		engine_drop_pending(e, p);
+		engine_drop_answer(p);
+		p->confirm_index = 0;
+	}
+}
+
+static size_t
+lose_sessions(struct engine *e, struct mono now)
+{
+	size_t n_lost = 0;
+
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+		bool had_session = !mono_is_never(p->session_birth) &&
+			mono_diff_ns(now, p->session_birth) < WG_REJECT_AFTER_TIME_NS;
+
+		p->published = p->resumed = false;
+		p->wants_session = had_session && p->endpoint.addr.family != ADDR_NONE;
+		p->session_birth = (struct mono){};
+		n_lost += had_session;
+		peer_note_write(e->dp, p); // the new keeper's memory knows nothing
+	}
+	return n_lost;
+}
+
+size_t
+engine_attached(struct engine *e, struct mono now)
+{
+	bool first = e->known_boot == 0, same = e->known_boot == e->dp->boot_of_keeper_ns;
+	size_t n_lost = 0;
+
+	drop_unfinished(e);
+	slots_clear(&e->slots);
+	if (first)
+		adopt_peers(e);
+	if (first || same)
+		dataplane_sessions_foreach(e->dp, adopt_session, e);
+	else
+		n_lost = lose_sessions(e, now);
+
+	if (first)
+		cookie_note_read(e->dp, &e->cookie_secret);
+	else
+		cookie_note_write(e->dp, &e->cookie_secret);
+	e->known_boot = e->dp->boot_of_keeper_ns;
+	e->scan_at = UINT32_MAX;
+	e->scan_due = now;
+	return n_lost;
+}
+
+/* --- desired state --- */
+
+static void
+take_identity(struct engine *e, const struct secret_key *key)
+{
+	if (e->has_identity && secret_equal(key->bytes, e->identity->static_secret.bytes, KEY_LEN))
+		return;
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+		p->remote_ready = false;
+		if (!e->has_identity)
+			continue;
+		// Sessions of another identity: the peer would go on with somebody who is gone.
+		engine_drop_pending(e, p);
+		engine_drop_answer(p);
+		engine_forget_sessions(e, p);
+	}
+	wg_identity_init(e->identity, key);
+	e->has_identity = true;
+}
+
+static void
+take_later(struct wg_tai64n *have, const struct wg_tai64n *stamp)
+{
+	if (wg_tai64n_compare(stamp, have) > 0)
+		*have = *stamp;
+}
+
+static void
+take_preshared_key(struct peer *p, const struct secret_key *key)
+{
+	if (secret_equal(key->bytes, p->remote.preshared_key.bytes, KEY_LEN))
+		return;
+	p->remote.preshared_key = *key;
+	if (p->remote_ready)
+		wg_remote_set_preshared_key(&p->remote, key);
+}
+
+// A new address in the file moves the peer; the same one does not undo its roaming.
+static void
+take_endpoint(struct engine *e, struct peer *p, const struct desired_peer *d)
+{
+	const struct addr any = {};
+
+	p->endpoint_is_name = d->endpoint_is_name;
+	if (d->endpoint_is_name && d->endpoint.addr.family == ADDR_NONE)
+		return; // the address comes by itself
+	if (endpoint_equal(&p->configured, &d->endpoint))
+		return;
+	p->configured = d->endpoint;
+	if (d->endpoint.addr.family != ADDR_NONE && !p->has_noted_path)
+		engine_set_path(e, p, &d->endpoint, &any);
+	p->has_noted_path = false;
+}
+
+static int
+take_peer(struct engine *e, const struct desired_peer *d)
+{
+	struct peer *p = peers_find(&e->peers, &d->public_key);
+	int err;
+
+	if (p == NULL) {
+		err = peers_add(&e->peers, &d->public_key, SHM_NO_PEER, &p);
+		if (err < 0)
+			return err;
+		p->has_noted_path = peer_note_read(e->dp, p);
+	} else if (p->state == PEER_FOREIGN) {
+		p->has_noted_path = p->endpoint.addr.family != ADDR_NONE;
+	}
+	p->state = PEER_WANTED;
+	p->seen = true;
+	memcpy(p->name, d->name, sizeof(p->name));
+	take_later(&p->latest.timestamp, &d->rx_timestamp);
+	take_later(&p->tx_timestamp, &d->tx_timestamp);
+	take_preshared_key(p, &d->preshared_key);
+	wg_timers_set_persistent(&p->timers, d->keepalive_s);
+	take_endpoint(e, p, d);
+	peer_note_write(e->dp, p);
+	return 0;
+}
+
+int
+engine_take_desired(struct engine *e, const struct desired *desired, struct mono now)
+{
+	int err, first_err = 0;
+
+	take_identity(e, &desired->private_key);
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1))
+		p->seen = false;
+	for (size_t i = 0; i < desired->n_peers; i++) {
+		err = take_peer(e, &desired->peers[i]);
+		if (err < 0 && first_err == 0)
+			first_err = err;
+	}
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+		if (p->seen || p->state != PEER_WANTED)
+			continue;
+		engine_drop_pending(e, p);
+		engine_drop_answer(p);
+		p->state = PEER_LEAVING;
+	}
+	e->scan_due = now; // new keepalive intervals count from now
+	return first_err;
+}
+
+struct rows *
+engine_rows(const struct engine *e, const struct desired *desired, const struct prefix *exceptions,
+	size_t n_exceptions)
+{
+	struct rows *rows = rows_create(desired->n_peers,
+		desired->n_prefixes + n_exceptions + desired->n_addresses);
+
+	if (rows == NULL)
+		return NULL;
+	rows->settings = desired->settings;
+	for (size_t i = 0; i < desired->n_peers; i++) {
+		const struct desired_peer *d = &desired->peers[i];
+		const struct peer *p = peers_find(&e->peers, &d->public_key);
+
+		if (p == NULL)
+			continue; // no room was left for it, which was said
+		rows_add_peer(rows, p->number, &d->public_key);
+		for (uint32_t k = 0; k < d->n_prefixes; k++)
+			rows_add_prefix(rows, &desired->prefixes[d->first_prefix + k], p->number);
+	}
+	for (size_t i = 0; i < desired->n_addresses; i++) {
+		struct prefix own = desired->addresses[i];
+
+		own.len = (uint8_t)addr_bits(own.addr.family);
+		rows_add_prefix(rows, &own, SHM_TO_HOST);
+	}
+	for (size_t i = 0; i < n_exceptions; i++)
+		rows_add_prefix(rows, &exceptions[i], SHM_TO_HOST);
+	rows_seal(rows);
+	return rows;
+}
+
+/*
+ * The first time that the data plane has this peer and we may speak with it.  What a control plane
+ * before us had begun and we cannot finish is begun again: an initiation of the last 90 s without a
+ * younger session, a session of ours that nothing was sent with yet.
+ */
+static void
+resume(struct engine *e, struct peer *p, struct mono now)
+{
+	uint64_t wall = e->calls.wall_ns(e->calls.context);
+	uint64_t since = wall - (uint64_t)WG_REKEY_ATTEMPT_TIME_NS;
+	struct wg_tai64n recently = wg_tai64n_from_unix(since / NS_PER_S, (uint32_t)(since % NS_PER_S));
+	struct dataplane_keypairs k;
+	struct shm_peer_counters c;
+	bool handshaking = wg_tai64n_compare(&p->tx_timestamp, &recently) > 0;
+
+	dataplane_keypairs(e->dp, p->number, &k);
+	dataplane_counters(e->dp, p->number, &c);
+	if (k.current.receiver_index != 0) {
+		int64_t age = mono_diff_ns(now, k.current.birth);
+		uint64_t born = wall - (uint64_t)(age > 0 ? age : 0);
+		struct wg_tai64n birth = wg_tai64n_from_unix(born / NS_PER_S, (uint32_t)(born % NS_PER_S));
+
+		p->session_birth = k.current.birth;
+		handshaking = handshaking && wg_tai64n_compare(&p->tx_timestamp, &birth) > 0;
+		if (k.current.initiator && c.last_tx_ns < k.current.birth.ns && age < WG_REJECT_AFTER_TIME_NS)
+			engine_push_one(e, SHM_CMD_KEEPALIVE, p->number);
+	}
+	if (handshaking || p->wants_session)
+		engine_want_session(e, p, now);
+	p->wants_session = false;
+}
+
+void
+engine_published(struct engine *e, const struct rows *rows, struct mono now)
+{
+	size_t at = 0;
+
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+		bool there;
+
+		while (at < rows->n_peers && rows->peers[at].number < p->number)
+			at++;
+		there = at < rows->n_peers && rows->peers[at].number == p->number;
+		p->published = there;
+		if (!there && p->state != PEER_WANTED) {
+			remove_peer(e, p);
+			continue;
+		}
+		if (there && !p->resumed && p->state == PEER_WANTED) {
+			p->resumed = true;
+			resume(e, p, now);
+		}
+	}
+}
+
+void
+engine_endpoint_resolved(struct engine *e, const struct public_key *key, const struct endpoint *endpoint,
+	struct mono now)
+{
+	struct peer *p = peers_find(&e->peers, key);
+	const struct addr any = {};
+	bool moved;
+
+	if (p == NULL || p->state != PEER_WANTED || !p->endpoint_is_name)
+		return;
+	if (endpoint->addr.family == ADDR_NONE) {
+		if (p->endpoint.addr.family == ADDR_NONE && p->wants_session)
+			engine_push_one(e, SHM_CMD_UNREACHABLE, p->number);
+		p->wants_session = false;
+		return;
+	}
+	moved = !endpoint_equal(&p->configured, endpoint);
+	p->configured = *endpoint;
+	// A path that was found by roaming is left alone as long as it answers.
+	if (p->endpoint.addr.family == ADDR_NONE || (moved && !p->has_noted_path) ||
+		(p->timers.handshaking && p->timers.attempts > 2))
+		engine_set_path(e, p, endpoint, &any);
+	p->has_noted_path = false;
+	if (p->wants_session && engine_can_shake(e, p)) {
+		p->wants_session = false;
+		engine_want_session(e, p, now);
+	}
+	if (engine_can_shake(e, p))
+		engine_step(e, p, now);
+}
+
+struct peer_stamps *
+engine_stamps(struct engine *e, size_t *ret_n)
+{
+	static const struct wg_tai64n never;
+	struct peer_stamps *stamps = malloc((e->peers.end + 1) * sizeof(stamps[0]));
+	size_t n = 0;
+
+	e->stamps_changed = false;
+	*ret_n = 0;
+	if (stamps == NULL)
+		return NULL;
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+		if (wg_tai64n_compare(&p->latest.timestamp, &never) == 0 &&
+			wg_tai64n_compare(&p->tx_timestamp, &never) == 0)
+			continue;
+		stamps[n++] = (struct peer_stamps){ .key = p->remote.static_public,
+			.rx = p->latest.timestamp,
+			.tx = p->tx_timestamp };
+	}
+	*ret_n = n;
+	return stamps;
+}
