@@ -17,6 +17,9 @@ enum command_exit {
 	COMMAND_USAGE = 2,  /* wrong arguments */
 };
 
+int cmd_run(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_reload(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);

@@ -22,6 +22,32 @@ static const struct command {
 	const char *details; // lines for `sluice help NAME`, or NULL
 } commands[] = {
 	{
+		"run",
+		cmd_run,
+		"--config FILE [--run-dir DIR] [--state-dir DIR]",
+		"run a gateway in the foreground",
+		"  --config FILE    what the gateway is to do (see `sluice help config`)\n"
+		"  --run-dir DIR    sockets, locks and the journal (default /run/sluice)\n"
+		"  --state-dir DIR  what outlives a reboot (default /var/lib/sluice)\n"
+		"SIGTERM and SIGINT end it and undo every change to the host; SIGHUP reads the\n"
+		"configuration again.\n",
+	},
+	{
+		"status",
+		cmd_status,
+		"[--json]",
+		"show peers, ports, workers and drops of a running gateway",
+		"  --json   the same for programs\n",
+	},
+	{
+		"reload",
+		cmd_reload,
+		"",
+		"let a running gateway read its configuration again",
+		"Only what differs is changed; peers that stay keep their sessions.  A file with an\n"
+		"error changes nothing, and the error is shown.\n",
+	},
+	{
 		"check",
 		cmd_check,
 		"[--print] FILE",
