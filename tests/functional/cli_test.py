@@ -142,6 +142,10 @@ def test_check(folder):
     result = run("check", "gateway.yaml", cwd=folder)
     expect(result, 0, "by a relative name", out="gateway.yaml: good; 1 peer, 1 prefix\n")
     ok(result.stderr == "", "and nothing on stderr", result.stderr)
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            status = subprocess.run([sluice, "check", config], stdout=full, stderr=subprocess.DEVNULL, timeout=60)
+        ok(status.returncode == 1, "an answer that nobody gets is a failure")
     expect(run("check", "--run-dir", "/nowhere", config), 0, "--run-dir is taken", out="good")
     ok(KEY not in run("check", "--print", config).stdout, "the canonical form has no secret in it")
 
