@@ -244,7 +244,7 @@ create_apply(struct forwarder *f)
 static int
 give_up_rights(void)
 {
-	int err = sandbox_drop_capabilities();
+	int err = sandbox_drop_capabilities(0);
 
 	if (err == 0)
 		err = sandbox_common();

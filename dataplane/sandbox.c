@@ -21,16 +21,27 @@ sandbox_common(void)
 }
 
 int
-sandbox_drop_capabilities(void)
+sandbox_drop_capabilities(uint64_t keep)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = {};
+	struct __user_cap_data_struct sets[2];
 
+	if (syscall(SYS_capget, &header, sets) < 0)
+		return -errno;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	for (int cap = 0; cap <= 63; cap++) // EINVAL: this kernel has no such capability
+	for (int cap = 0; cap < 64; cap++) {
+		if ((keep >> cap & 1) != 0)
+			continue;
+		// EINVAL: the kernel knows no such capability.  EPERM: we have none to drop with.
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL && errno != EPERM)
 			return -errno;
-	if (syscall(SYS_capset, &header, none) < 0)
+	}
+	for (int i = 0; i < 2; i++) {
+		sets[i].permitted &= (uint32_t)(keep >> (32 * i));
+		sets[i].effective = sets[i].permitted;
+		sets[i].inheritable = 0;
+	}
+	if (syscall(SYS_capset, &header, sets) < 0)
 		return -errno;
 	return 0;
 }

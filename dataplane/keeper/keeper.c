@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -426,6 +427,24 @@ serve(struct keeper *k)
 	}
 }
 
+/*
+ * Everything is open.  What is kept: locking memory, because a forwarder that is started later locks
+ * the keys again (and then drops that too).
+ */
+static int
+give_up_rights(void)
+{
+	int err = sandbox_drop_capabilities(UINT64_C(1) << CAP_IPC_LOCK);
+
+	if (err == 0)
+		err = sandbox_common();
+	if (err == 0)
+		err = sandbox_keeper();
+	if (err < 0)
+		log_err("cannot give up privileges: %s; not started", err_str(err));
+	return err;
+}
+
 static void
 end(struct keeper *k)
 {
@@ -456,7 +475,8 @@ keeper_main(const struct config_gateway *config, const char *run_dir)
 
 	if (lock_run_dir(&k, run_dir) < 0 || holdings_open(config, &k.holdings) < 0)
 		return 1;
-	if (catch_signals(&k) < 0 || listen_for_control(&k, run_dir) < 0)
+	if (catch_signals(&k) < 0 || listen_for_control(&k, run_dir) < 0 ||
+		give_up_rights() < 0)
 		return 1;
 	if (start_forwarder(&k) < 0) {
 		log_err("forwarder cannot be started: %s; free memory or processes",
