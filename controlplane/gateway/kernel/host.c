@@ -202,16 +202,19 @@ host_fd(const struct host *h)
 	return h->epoll_fd;
 }
 
-// The first of several calls decides when.
+// The earliest of several calls decides when.
 static void
 arm_timer(struct host *h, int64_t delay_ns)
 {
 	struct itimerspec when = {
 		.it_value = { .tv_sec = delay_ns / NS_PER_S, .tv_nsec = delay_ns % NS_PER_S },
 	};
+	struct mono due = mono_add_ns(mono_now(), delay_ns);
 
-	if (!h->timer_armed && timerfd_settime(h->timer_fd, 0, &when, NULL) == 0)
-		h->timer_armed = true;
+	if (!mono_is_never(h->due) && mono_diff_ns(h->due, due) <= 0)
+		return;
+	if (timerfd_settime(h->timer_fd, 0, &when, NULL) == 0)
+		h->due = due;
 }
 
 // Quick for a single change, and never so often that looking is all we do.
@@ -279,6 +282,19 @@ take_link_event(struct host *h, const struct nlmsghdr *row)
 	look_soon(h);
 }
 
+// With an interface's last address all its IPv4 routes vanish, without a notification.
+static void
+take_address_event(struct host *h, const struct nlmsghdr *row)
+{
+	struct address_row address;
+
+	if (row->nlmsg_pid == h->nl.port_id || !message_read_address(row, &address))
+		return;
+	if (address.ifindex == h->link.ifindex)
+		h->in_kernel_known = false;
+	look_soon(h);
+}
+
 // Events in other tables than ours matter where they are, or were, an exception; the host's default
 // routes matter because of who lives on them.
 static void
@@ -312,6 +328,8 @@ take_event(struct host *h, const struct nlmsghdr *row)
 		break;
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
+		take_address_event(h, row);
+		break;
 	case RTM_NEWRULE:
 	case RTM_DELRULE:
 		if (row->nlmsg_pid != h->nl.port_id)
@@ -346,7 +364,7 @@ take_timer(struct host *h)
 
 	if (read(h->timer_fd, &n_times, sizeof(n_times)) < 0)
 		return false;
-	h->timer_armed = false;
+	h->due = (struct mono){};
 	return true;
 }
 

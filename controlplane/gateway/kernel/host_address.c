@@ -78,11 +78,14 @@ set_interface_sysctl(struct host *h, const char *family, const char *setting, in
 }
 
 // Loose, because what comes out of a tunnel may belong to a flow that left by another interface.
+// Secondary addresses are promoted, or the kernel would remove them with the first of their
+// network, and with the last address every IPv4 route of the interface.
 static int
 set_sysctls(struct host *h)
 {
 	int err = set_interface_sysctl(h, "ipv4", "rp_filter", LOOSE);
 
+	err = first_error(err, set_interface_sysctl(h, "ipv4", "promote_secondaries", 1));
 	if (host_wants_v6(h))
 		err = first_error(err, set_interface_sysctl(h, "ipv6", "disable_ipv6", 0));
 	return err;
@@ -222,7 +225,7 @@ change_addresses(struct host *h, struct address_list *list, bool *ret_changed)
 	return err;
 }
 
-// In rounds, because the kernel removes IPv4 addresses together with the first of their network.
+// In rounds, because addresses may go with others (see set_sysctls(), which may fail).
 static int
 set_addresses(struct host *h)
 {
@@ -233,10 +236,13 @@ set_addresses(struct host *h)
 
 	for (int round = 0; changed && err == 0 && round < MAX_ROUNDS; round++) {
 		err = netlink_dump(&h->nl, message_dump_addresses(&m), store_address, &list);
-		if (err == 0)
-			err = change_addresses(h, &list, &changed);
-		else
+		if (err < 0) {
 			notes_add(&h->notes, "addresses cannot be read: %s", err_str(err));
+			break;
+		}
+		err = change_addresses(h, &list, &changed);
+		if (changed)
+			h->in_kernel_known = false; // routes may have gone with the last address
 	}
 	return err;
 }

@@ -78,8 +78,8 @@ struct host {
 	enum host_forwarding forwarding_v6;
 
 	/* event loop */
-	bool stale; /* something has changed since the last look */
-	bool timer_armed;
+	bool stale;         /* something has changed since the last look */
+	struct mono due;    /* when the timer fires, or never */
 	struct mono looked; /* end of the last look */
 	int64_t look_ns;    /* how long it took */
 

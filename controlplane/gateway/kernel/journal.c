@@ -54,7 +54,7 @@ bool
 journal_is_our_key(const char *key)
 {
 	static const char *const settings[] = { "forwarding", "accept_redirects", "accept_ra",
-		"rp_filter", "disable_ipv6" };
+		"rp_filter", "promote_secondaries", "disable_ipv6" };
 	char name[IF_NAMESIZE];
 	const char *slash;
 
@@ -101,12 +101,10 @@ parse_u64(const char *word, int base, uint64_t max, uint64_t *ret_number)
 	for (const char *c = word; *c != '\0'; c++) {
 		const char *digit = strchr(digits, *c);
 
-		if (digit == NULL || number > max / (unsigned)base)
+		if (digit == NULL || number > (max - (uint64_t)(digit - digits)) / (unsigned)base)
 			return false;
 		number = number * (unsigned)base + (uint64_t)(digit - digits);
 	}
-	if (number > max)
-		return false;
 	*ret_number = number;
 	return true;
 }
@@ -590,9 +588,9 @@ static bool
 entry_equal(const struct journal_entry *a, const struct journal_entry *b)
 {
 	return a->kind == b->kind && a->family == b->family && a->table == b->table &&
-	       a->priority == b->priority && a->mark == b->mark &&
-	       strcmp(a->interface, b->interface) == 0 && a->prefix.len == b->prefix.len &&
-	       addr_equal(&a->prefix.addr, &b->prefix.addr);
+	       a->priority == b->priority && a->mark == b->mark && a->old_value == b->old_value &&
+	       a->new_value == b->new_value && strcmp(a->interface, b->interface) == 0 &&
+	       a->prefix.len == b->prefix.len && addr_equal(&a->prefix.addr, &b->prefix.addr);
 }
 
 // For a sysctl its latest entry counts: it may go there and back again several times.
@@ -623,8 +621,8 @@ journal_append(struct journal *journal, const struct journal_entry *entry)
 		return 0;
 	format_entry(entry, line);
 	memcpy(copy, line, sizeof(copy));
-	copy[strcspn(copy, "\n")] = '\0';
-	if (!parse_entry(copy, &read_back))
+	copy[strlen(copy) - 1] = '\0';
+	if (strchr(copy, '\n') != NULL || !parse_entry(copy, &read_back))
 		return -EINVAL;
 
 	err = keep_entry(&journal->content, entry);

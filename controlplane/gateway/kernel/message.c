@@ -120,6 +120,19 @@ message_address(struct message *m, uint16_t type, uint16_t flags, const struct a
 	return h;
 }
 
+// A throw has the narrowest scope, because a look-up for a gateway skips what is wider than the
+// link: it would pass by the throw, find our default route behind it, and send the gateway's routes
+// into the tunnel.
+static uint8_t
+scope_of(uint16_t type, const struct route_row *route)
+{
+	if (type == RTM_DELROUTE)
+		return RT_SCOPE_NOWHERE; // whatever it is
+	if (route->type == RTN_THROW)
+		return RT_SCOPE_HOST;
+	return route->ifindex != 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+}
+
 struct nlmsghdr *
 message_route(struct message *m, uint16_t type, uint16_t flags, const struct route_row *route)
 {
@@ -131,7 +144,7 @@ message_route(struct message *m, uint16_t type, uint16_t flags, const struct rou
 	info->rtm_dst_len = route->prefix.len;
 	info->rtm_protocol = route->protocol;
 	info->rtm_type = route->type;
-	info->rtm_scope = route->ifindex != 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	info->rtm_scope = scope_of(type, route);
 	mnl_attr_put(h, RTA_DST, bytes_of(addr->family), addr->bytes);
 	mnl_attr_put_u32(h, RTA_TABLE, route->table);
 	mnl_attr_put_u32(h, RTA_PRIORITY, route->metric);
