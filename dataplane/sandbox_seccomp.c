@@ -84,6 +84,7 @@ static const int keeper_calls[] = {
 	SCMP_SYS(prctl),
 	SCMP_SYS(setrlimit),
 	SCMP_SYS(prlimit64),
+	SCMP_SYS(capget),
 	SCMP_SYS(capset),
 	SCMP_SYS(seccomp),
 	SCMP_SYS(mlock2),
