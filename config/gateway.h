@@ -24,9 +24,8 @@
 #define CONFIG_MAX_FILE_BYTES (64 << 20) /* of a configuration file */
 #define CONFIG_MAX_CORE       1023       /* highest core number of a worker */
 #define CONFIG_DEFAULT_MTU    1420
-#define CONFIG_DEFAULT_TABLE \
-	52100 /* routing table of ours; rules use the same number as priority */
-#define CONFIG_OUTER_MARK 0x53c0000 /* default SO_MARK of outer packets */
+#define CONFIG_DEFAULT_TABLE  52100     /* routing table of ours */
+#define CONFIG_OUTER_MARK     0x53c0000 /* default SO_MARK of outer packets */
 
 enum config_driver {
 	CONFIG_DRIVER_AUTO,
@@ -83,9 +82,8 @@ struct config_gateway {
 config_load(const char *path, struct config_gateway **ret_config, char **ret_errors);
 
 /* The same without opening any key file, for the data plane: keys stay zero. */
-[[nodiscard]] int config_load_without_keys(const char *path,
-	struct config_gateway **ret_config,
-	char **ret_errors);
+[[nodiscard]] int
+config_load_without_keys(const char *path, struct config_gateway **ret_config, char **ret_errors);
 
 /*
  * The same for text in memory: `path` is only used in messages and to find relative key files
