@@ -69,8 +69,7 @@ static void
 install_session(struct apply *a, const struct shm_cmd_session *cmd)
 {
 	struct shm_event event = { .peer = cmd->peer, .index = cmd->receiver_index };
-	uint32_t freed[2];
-	unsigned n_freed;
+	uint32_t freed = 0;
 	int err;
 
 	if (!generation_has_peer(a, cmd->peer)) {
@@ -79,9 +78,8 @@ install_session(struct apply *a, const struct shm_cmd_session *cmd)
 		answer(a, &event);
 		return;
 	}
-	err = session_install(&a->sessions, cmd, freed, &n_freed);
-	for (unsigned i = 0; i < n_freed; i++)
-		apply_retire(a, freed[i]);
+	err = session_install(&a->sessions, cmd, &freed);
+	apply_retire(a, freed);
 	event.kind = err == 0 ? SHM_EV_SESSION : SHM_EV_SESSION_REFUSED;
 	event.value = err == 0 ? 0 : err == -EEXIST ? SHM_REFUSED_SLOT : SHM_REFUSED_ROW;
 	answer(a, &event);

@@ -42,31 +42,34 @@ fill(struct session_table *t, uint32_t slot, const struct shm_cmd_session *cmd)
 	atomic_store_explicit(&row->receiver_index, cmd->receiver_index, memory_order_release);
 }
 
-// Put a slot into its peer's keypairs; workers may be promoting at the same moment.
-static unsigned
-link_slot(struct session_table *t, uint32_t peer, uint32_t slot, uint32_t role, uint32_t freed[2])
+/*
+ * Put a slot into its peer's keypairs; workers may be promoting at the same moment.  Returns the
+ * slot that fell out, or 0.
+ *
+ * Whitepaper 6.3 for what becomes previous.  An unconfirmed `next` stays beside an initiator's new
+ * session: when both ends began at once, the peer may have made it its current one.
+ */
+static uint32_t
+link_slot(struct session_table *t, uint32_t peer, uint32_t slot, uint32_t role)
 {
 	_Atomic uint64_t *word = &t->state->keypairs[peer];
-	uint64_t old = atomic_load_explicit(word, memory_order_relaxed), next;
-	unsigned n;
+	uint64_t old = atomic_load_explicit(word, memory_order_relaxed), changed;
+	uint32_t freed;
 
 	do {
 		uint64_t previous = shm_keypairs_previous(old), current = shm_keypairs_current(old);
+		uint64_t next = shm_keypairs_next(old);
 
-		n = 0;
 		if (role == SHM_ROLE_RESPONDER) {
-			next = SHM_KEYPAIRS(previous, current, (uint64_t)slot);
+			changed = SHM_KEYPAIRS(previous, current, (uint64_t)slot);
+			freed = (uint32_t)next;
 		} else {
-			// Whitepaper 6.3: what was current stays good for packets under way.
-			next = SHM_KEYPAIRS(current, (uint64_t)slot, 0);
-			if (previous != 0)
-				freed[n++] = (uint32_t)previous;
+			changed = SHM_KEYPAIRS(current, (uint64_t)slot, next);
+			freed = (uint32_t)previous;
 		}
-		if (shm_keypairs_next(old) != 0)
-			freed[n++] = shm_keypairs_next(old);
 	} while (!atomic_compare_exchange_weak_explicit(
-		word, &old, next, memory_order_release, memory_order_relaxed));
-	return n;
+		word, &old, changed, memory_order_release, memory_order_relaxed));
+	return freed;
 }
 
 bool
@@ -79,15 +82,11 @@ session_is_linked(const struct session_table *t, uint32_t peer, uint32_t slot)
 }
 
 int
-session_install(struct session_table *t,
-	const struct shm_cmd_session *cmd,
-	uint32_t ret_freed[2],
-	unsigned *ret_n_freed)
+session_install(struct session_table *t, const struct shm_cmd_session *cmd, uint32_t *ret_freed)
 {
 	uint32_t slot = shm_index_slot(cmd->receiver_index);
 	uint32_t there;
 
-	*ret_n_freed = 0;
 	if (slot == 0 || slot >= SHM_MAX_SESSIONS || cmd->peer >= SHM_MAX_PEERS ||
 		(cmd->role != SHM_ROLE_INITIATOR && cmd->role != SHM_ROLE_RESPONDER))
 		return -ERANGE;
@@ -95,6 +94,7 @@ session_install(struct session_table *t,
 		&t->state->sessions[slot].receiver_index, memory_order_relaxed);
 	if (there == cmd->receiver_index && t->state->sessions[slot].peer == cmd->peer) {
 		// Repeated after a death: counters and window stay as they are.
+		*ret_freed = 0;
 		if (session_is_linked(t, cmd->peer, slot))
 			return 0;
 	} else if (there != 0) {
@@ -102,7 +102,7 @@ session_install(struct session_table *t,
 	} else {
 		fill(t, slot, cmd);
 	}
-	*ret_n_freed = link_slot(t, cmd->peer, slot, cmd->role, ret_freed);
+	*ret_freed = link_slot(t, cmd->peer, slot, cmd->role);
 	return 0;
 }
 

@@ -95,16 +95,15 @@ session_promote(const struct session_table *t, uint32_t peer, uint32_t slot, uin
 
 /*
  * Install a session: keys first, index last.  An initiator's becomes `current`, a responder's
- * `next`.  ret_freed takes the slots that fall out of the peer (0 to 2 of them); they stay valid
- * for workers until session_wipe() after a quiescent point.
+ * `next`.  ret_freed is the slot that falls out of the peer (0: none); it stays valid for workers until
+ * session_wipe() after a quiescent point.
  *
  * Installing what is installed already (same index, same peer) changes nothing and succeeds.
  * Returns 0, -EEXIST (the slot holds another session), or -ERANGE.
  */
 [[nodiscard]] int session_install(struct session_table *t,
 	const struct shm_cmd_session *cmd,
-	uint32_t ret_freed[2],
-	unsigned *ret_n_freed);
+	uint32_t *ret_freed);
 
 /* Whether a slot is one of its peer's three. */
 bool session_is_linked(const struct session_table *t, uint32_t peer, uint32_t slot);

@@ -457,8 +457,6 @@ enum shm_attach_kind {
 	SHM_ATTACH_HELLO = 1, /* cp -> keeper, first message */
 	SHM_ATTACH_GRANT,  /* keeper -> cp, with descriptors in the order of enum shm_attach_fd */
 	SHM_ATTACH_REFUSE, /* keeper -> cp, with a text that says what to do; then it closes */
-	SHM_ATTACH_LISTEN, /* cp -> keeper: open another UDP port */
-	SHM_ATTACH_LISTENING, /* keeper -> cp: value 0 and two descriptors, or value = -errno */
 };
 
 enum shm_attach_fd {
@@ -482,7 +480,7 @@ struct shm_attach {
 	uint64_t boot_of_keeper_ns; /* GRANT: when the keeper started: another value, another memory
 	                             */
 	uint32_t epoch;             /* GRANT: of this connection */
-	int32_t value;              /* LISTEN: port; LISTENING: result */
+	uint32_t pad2;
 	uint16_t listen_port;       /* GRANT: the port that is open now */
 	uint16_t has_wire6;
 	uint32_t pad;
