@@ -2,7 +2,8 @@
  *
  * The gateway's local API: one JSON object a line, question and answer, over a UNIX stream socket.
  *
- *     {"cmd": "status"}   ->  {"ok": true, ...}   keys: see tests/lab/README.md and sluice-status(1)
+ *     {"cmd": "status"}   ->  {"ok": true, ...}   keys: see tests/lab/README.md and
+ * sluice-status(1)
  *     {"cmd": "reload"}   ->  {"ok": true, "summary": "..."}
  *     {"cmd": "version"}  ->  {"ok": true, "version": "..."}
  *     anything wrong      ->  {"ok": false, "error": {"what": "...", "why": "...", "do": "..."}}

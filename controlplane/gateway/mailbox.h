@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What the threads `wire` and `coord` say to each other: a queue with an eventfd, one per direction.
+ * What the threads `wire` and `coord` say to each other: a queue with an eventfd, one per
+ * direction.
  *
  * Owner:  main() makes both boxes before the threads start and destroys them after they ended.  A
- *         letter belongs to the box from the moment it is posted, and to whoever takes it after that.
- * Thread: any.
+ *         letter belongs to the box from the moment it is posted, and to whoever takes it after
+ * that. Thread: any.
  */
 #ifndef CONTROLPLANE_GATEWAY_MAILBOX_H
 #define CONTROLPLANE_GATEWAY_MAILBOX_H
@@ -24,13 +25,15 @@ struct peer_stamps;
 enum letter_kind {
 	/* to wire */
 	LETTER_DESIRED,    /* desired, number: what shall be; answered by LETTER_SETTLED */
-	LETTER_EXCEPTIONS, /* prefixes, n: what belongs to the host although a shorter prefix leads to a peer */
+	LETTER_EXCEPTIONS, /* prefixes, n: what belongs to the host although a shorter prefix leads
+	                      to a peer */
 	LETTER_ENDPOINT,   /* key, endpoint: a name was resolved */
 	LETTER_ASK_STATUS, /* number: answered by LETTER_STATUS with the same number */
 	LETTER_STOP,       /* finish; the last letter is LETTER_STAMPS, then LETTER_STOPPED */
 
 	/* to coord */
-	LETTER_SETTLED, /* number, value: 0 the data plane has it; else -errno: it refused, and the old stays */
+	LETTER_SETTLED, /* number, value: 0 the data plane has it; else -errno: it refused, and the
+	                   old stays */
 	LETTER_STATUS,  /* snapshot, number */
 	LETTER_STAMPS,  /* stamps, n: handshake timestamps for the state file */
 	LETTER_RESOLVE, /* key: this peer does not answer: look its name up again */
@@ -47,10 +50,10 @@ struct letter {
 	uint64_t number;
 	struct public_key key;
 	struct endpoint endpoint;
-	struct desired *desired;     /* owned */
-	struct prefix *prefixes;     /* owned, malloc */
-	struct snapshot *snapshot;   /* owned */
-	struct peer_stamps *stamps;  /* owned, malloc */
+	struct desired *desired;    /* owned */
+	struct prefix *prefixes;    /* owned, malloc */
+	struct snapshot *snapshot;  /* owned */
+	struct peer_stamps *stamps; /* owned, malloc */
 	size_t n;
 	char text[256];
 };

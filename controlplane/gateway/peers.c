@@ -146,7 +146,10 @@ room_for(struct peers *peers, uint32_t number)
 }
 
 int
-peers_add(struct peers *peers, const struct public_key *key, uint32_t number, struct peer **ret_peer)
+peers_add(struct peers *peers,
+	const struct public_key *key,
+	uint32_t number,
+	struct peer **ret_peer)
 {
 	struct peer *p;
 	int err;

@@ -47,27 +47,28 @@ enum peer_state {
 
 struct peer {
 	uint32_t number;
-	uint8_t state;       /* enum peer_state */
-	bool published;      /* the data plane knows it: sessions may be installed */
-	bool remote_ready;   /* the keys in `remote` are computed */
+	uint8_t state;     /* enum peer_state */
+	bool published;    /* the data plane knows it: sessions may be installed */
+	bool remote_ready; /* the keys in `remote` are computed */
 	bool endpoint_is_name;
 	bool seen;           /* while a desired state is taken over */
 	bool gave_up;        /* the last handshake was not answered */
-	bool has_noted_path; /* `endpoint` is from a note: the file's does not replace it at first */
+	bool has_noted_path; /* `endpoint` is from a note: the file's does not replace it at first
+	                      */
 	bool wants_session;  /* as soon as it is published, or its name resolved */
 	bool resumed;        /* what an earlier control plane had begun was looked at */
 	uint32_t confirm_index; /* session of ours that will be confirmed once installed; 0: none */
 	struct wg_remote remote; /* static_public and preshared_key are always valid */
 	struct wg_timers timers;
 	struct wg_held_cookie cookie;
-	struct wg_latest latest;         /* initiation that we accepted */
-	struct wg_tai64n tx_timestamp;   /* latest that we sent */
-	struct endpoint endpoint;        /* in use; ADDR_NONE: none known */
-	struct addr local;               /* our address towards it; ADDR_NONE: as routes say */
-	struct endpoint configured;      /* from the file, or resolved */
-	struct pending *pending;         /* NULL: none */
-	struct answer *answer;           /* NULL: none */
-	struct mono session_birth;       /* of the latest session that was in use; never: none */
+	struct wg_latest latest;       /* initiation that we accepted */
+	struct wg_tai64n tx_timestamp; /* latest that we sent */
+	struct endpoint endpoint;      /* in use; ADDR_NONE: none known */
+	struct addr local;             /* our address towards it; ADDR_NONE: as routes say */
+	struct endpoint configured;    /* from the file, or resolved */
+	struct pending *pending;       /* NULL: none */
+	struct answer *answer;         /* NULL: none */
+	struct mono session_birth;     /* of the latest session that was in use; never: none */
 	char name[CONFIG_NAME_LEN];
 };
 
@@ -76,9 +77,9 @@ struct peer {
 
 struct peers {
 	struct peer *chunks[PEERS_CHUNKS];
-	uint32_t end;      /* highest number ever used + 1 */
-	uint32_t lowest;   /* no free number below it */
-	uint32_t *hash;    /* number + 1; open addressing */
+	uint32_t end;       /* highest number ever used + 1 */
+	uint32_t lowest;    /* no free number below it */
+	uint32_t *hash;     /* number + 1; open addressing */
 	uint32_t hash_room; /* a power of two */
 	uint32_t hash_used; /* entries, also removed ones */
 	uint64_t hash_seed[4];
@@ -98,7 +99,9 @@ struct peer *peers_find(const struct peers *peers, const struct public_key *key)
  * A new peer in state PEER_WANTED, with this number, or with the lowest free one for SHM_NO_PEER.
  * Returns 0, ERR_FULL (no number is free), -EEXIST (the number or key is taken), -ENOMEM.
  */
-[[nodiscard]] int peers_add(struct peers *peers, const struct public_key *key, uint32_t number,
+[[nodiscard]] int peers_add(struct peers *peers,
+	const struct public_key *key,
+	uint32_t number,
 	struct peer **ret_peer);
 /* Wipe it; its number is free. */
 void peers_remove(struct peers *peers, struct peer *peer);

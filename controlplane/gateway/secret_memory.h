@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Zeroed pages for len bytes, or NULL.  Where they cannot be locked, secret_memory_locked() says so. */
+/* Zeroed pages for len bytes, or NULL.  Where they cannot be locked, secret_memory_locked() says
+ * so. */
 void *secret_memory_map(size_t len);
 /* Wipe and give back; NULL is allowed. */
 void secret_memory_unmap(void *p, size_t len);

@@ -37,7 +37,8 @@ copy_workers(struct snapshot *s, const struct shm_state *state)
 			.idle_tsc = w->idle_tsc,
 			.sleeps = w->sleeps };
 	}
-	for (size_t i = 0; i <= SHM_MAX_WORKERS; i++) // the last row is the main thread's and the ports'
+	for (size_t i = 0; i <= SHM_MAX_WORKERS;
+		i++) // the last row is the main thread's and the ports'
 		for (size_t d = 0; d < s->n_drops; d++)
 			s->drops[d].count += state->workers[i].drops[d];
 }

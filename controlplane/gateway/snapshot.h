@@ -2,7 +2,8 @@
  *
  * What the wire thread knows, copied for whoever asks: `coord` makes text of it.
  *
- * Owner:  made by wire, in slices so that handshakes do not wait; owned by the letter, then by coord.
+ * Owner:  made by wire, in slices so that handshakes do not wait; owned by the letter, then by
+ * coord.
  */
 #ifndef CONTROLPLANE_GATEWAY_SNAPSHOT_H
 #define CONTROLPLANE_GATEWAY_SNAPSHOT_H
@@ -16,7 +17,7 @@
 
 enum snapshot_handshake {
 	SNAPSHOT_HANDSHAKE_NONE,
-	SNAPSHOT_HANDSHAKE_WAITING,  /* an initiation of ours is under way */
+	SNAPSHOT_HANDSHAKE_WAITING,    /* an initiation of ours is under way */
 	SNAPSHOT_HANDSHAKE_INSTALLING, /* the data plane is given keys */
 	SNAPSHOT_HANDSHAKE_GIVEN_UP,
 };
@@ -44,7 +45,8 @@ struct snapshot_worker {
 
 struct snapshot_port {
 	char name[17], driver[17], note[97]; /* as the data plane writes them, ended */
-	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_calls, tx_calls, rx_dropped, tx_dropped;
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_calls, tx_calls, rx_dropped,
+		tx_dropped;
 };
 
 struct snapshot_drop {

@@ -67,7 +67,7 @@ parse_line(const char *line, size_t len, struct peer_stamps *ret)
 	memcpy(key, line, 44);
 	key[44] = '\0';
 	return public_key_parse(key, &ret->key) == 0 && parse_stamp(line + 45, &ret->rx) &&
-		parse_stamp(line + 46 + HEX_LEN, &ret->tx);
+	       parse_stamp(line + 46 + HEX_LEN, &ret->tx);
 }
 
 static int
@@ -212,7 +212,9 @@ state_file_merge(struct state_file *file, const struct peer_stamps *stamps, size
 		return false;
 	file->items = items;
 	for (size_t i = 0; i < n; i++) {
-		struct peer_stamps *have = known == 0 ? NULL : bsearch(&stamps[i], items, known, sizeof(*items), compare);
+		struct peer_stamps *have =
+			known == 0 ? NULL
+				   : bsearch(&stamps[i], items, known, sizeof(*items), compare);
 
 		if (have != NULL) {
 			changed |= take_newer(&have->rx, &stamps[i].rx);

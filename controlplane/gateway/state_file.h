@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * STATE_DIR/timestamps: per peer, the latest timestamp that we accepted and the latest that we sent,
- * so that a cold start still refuses old initiations and never sends one that looks old.
+ * STATE_DIR/timestamps: per peer, the latest timestamp that we accepted and the latest that we
+ * sent, so that a cold start still refuses old initiations and never sends one that looks old.
  *
  *     sluice-timestamps 1
  *     PUBLIC-KEY RX-HEX TX-HEX
@@ -17,8 +17,8 @@
 #include "lib/crypto/key.h"
 #include "lib/wg/tai64n.h"
 
-#define STATE_FILE_NAME    "timestamps"
-#define STATE_FILE_MAX     131072 /* peers */
+#define STATE_FILE_NAME "timestamps"
+#define STATE_FILE_MAX  131072 /* peers */
 
 struct peer_stamps {
 	struct public_key key;
@@ -26,7 +26,7 @@ struct peer_stamps {
 	struct wg_tai64n tx;
 };
 
-struct state_file { /* starts zeroed */
+struct state_file {                /* starts zeroed */
 	struct peer_stamps *items; /* sorted by key */
 	size_t n;
 };
@@ -44,7 +44,8 @@ struct state_file { /* starts zeroed */
 /* Take newer stamps over; older ones change nothing.  True: something is to be saved. */
 bool state_file_merge(struct state_file *file, const struct peer_stamps *stamps, size_t n);
 /* Borrowed, or NULL. */
-const struct peer_stamps *state_file_find(const struct state_file *file, const struct public_key *key);
+const struct peer_stamps *state_file_find(const struct state_file *file,
+	const struct public_key *key);
 void state_file_fini(struct state_file *file);
 
 #endif

@@ -102,7 +102,10 @@ read_control(struct msghdr *hdr, struct addr *local, size_t *segment_len)
 }
 
 static void
-hand_over(struct udp *udp, unsigned i, void (*take)(void *context, const struct datagram *d), void *context)
+hand_over(struct udp *udp,
+	unsigned i,
+	void (*take)(void *context, const struct datagram *d),
+	void *context)
 {
 	struct msghdr *hdr = &udp->messages[i].msg_hdr;
 	size_t left = udp->messages[i].msg_len, segment_len = 0;
@@ -122,8 +125,11 @@ hand_over(struct udp *udp, unsigned i, void (*take)(void *context, const struct 
 }
 
 unsigned
-udp_receive(struct udp *udp, int sock, enum addr_family family,
-	void (*take)(void *context, const struct datagram *d), void *context)
+udp_receive(struct udp *udp,
+	int sock,
+	enum addr_family family,
+	void (*take)(void *context, const struct datagram *d),
+	void *context)
 {
 	int n;
 
@@ -164,7 +170,10 @@ name_of(const struct endpoint *remote, struct sockaddr_storage *name)
 }
 
 static void
-put_control(struct msghdr *hdr, uint8_t *control, const struct endpoint *remote, const struct addr *local)
+put_control(struct msghdr *hdr,
+	uint8_t *control,
+	const struct endpoint *remote,
+	const struct addr *local)
 {
 	struct in_pktinfo v4 = {};
 	struct in6_pktinfo v6 = {};
@@ -188,7 +197,11 @@ put_control(struct msghdr *hdr, uint8_t *control, const struct endpoint *remote,
 }
 
 int
-udp_send(int sock, const struct endpoint *remote, const struct addr *local, const uint8_t *data, size_t len)
+udp_send(int sock,
+	const struct endpoint *remote,
+	const struct addr *local,
+	const uint8_t *data,
+	size_t len)
 {
 	_Alignas(struct cmsghdr) uint8_t control[CONTROL_LEN] = {};
 	struct sockaddr_storage name;
@@ -203,11 +216,12 @@ udp_send(int sock, const struct endpoint *remote, const struct addr *local, cons
 	for (int try = 0; try < 3; try++) {
 		if (sendmsg(sock, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			return 0;
-		if (hdr.msg_control != NULL && (errno == EINVAL || errno == EADDRNOTAVAIL || errno == ENODEV)) {
+		if (hdr.msg_control != NULL &&
+			(errno == EINVAL || errno == EADDRNOTAVAIL || errno == ENODEV)) {
 			hdr.msg_control = NULL;
 			hdr.msg_controllen = 0;
 		} else if (errno != EINTR && errno != ECONNREFUSED && errno != EHOSTUNREACH &&
-			errno != ENETUNREACH) {
+			   errno != ENETUNREACH) {
 			break;
 		}
 	}

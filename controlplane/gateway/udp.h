@@ -27,18 +27,24 @@ void udp_destroy(struct udp *udp);
 void udp_prepare(int sock, enum addr_family family);
 
 /*
- * Read one batch and hand over each datagram, merged ones cut apart.  Returns how many messages were
- * read: UDP_BATCH means that more may wait.
+ * Read one batch and hand over each datagram, merged ones cut apart.  Returns how many messages
+ * were read: UDP_BATCH means that more may wait.
  */
-unsigned udp_receive(struct udp *udp, int sock, enum addr_family family,
-	void (*take)(void *context, const struct datagram *d), void *context);
+unsigned udp_receive(struct udp *udp,
+	int sock,
+	enum addr_family family,
+	void (*take)(void *context, const struct datagram *d),
+	void *context);
 
 /*
  * Send; local ADDR_NONE: any of our addresses.  If the local address is gone, it is sent from any.
  * 0 or -errno.
  */
-[[nodiscard]] int udp_send(int sock, const struct endpoint *remote, const struct addr *local,
-	const uint8_t *data, size_t len);
+[[nodiscard]] int udp_send(int sock,
+	const struct endpoint *remote,
+	const struct addr *local,
+	const uint8_t *data,
+	size_t len);
 
 /* Empty the error queue: ICMP errors for what the data plane sent arrive at either socket. */
 void udp_drain_errors(int sock);

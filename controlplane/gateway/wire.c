@@ -21,11 +21,11 @@
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
-#define EVENTS_PER_ROUND   1024
-#define BATCHES_PER_ROUND  4 /* of datagrams, per socket */
-#define SNAPSHOT_SLICE     1024
-#define STAMPS_EVERY_NS    (5 * NS_PER_S)
-#define RING_RETRY_NS      (2 * NS_PER_MS) /* while something waits for room in the command ring */
+#define EVENTS_PER_ROUND  1024
+#define BATCHES_PER_ROUND 4 /* of datagrams, per socket */
+#define SNAPSHOT_SLICE    1024
+#define STAMPS_EVERY_NS   (5 * NS_PER_S)
+#define RING_RETRY_NS     (2 * NS_PER_MS) /* while something waits for room in the command ring */
 
 enum source {
 	SOURCE_INBOX,
@@ -64,15 +64,20 @@ struct wire {
 /* --- calls of the engine --- */
 
 static void
-send_datagram(void *context, const struct endpoint *remote, const struct addr *local, const uint8_t *data,
+send_datagram(void *context,
+	const struct endpoint *remote,
+	const struct addr *local,
+	const uint8_t *data,
 	size_t len)
 {
 	struct wire *w = context;
 	char text[ADDR_TEXT_LEN];
-	int err = udp_send(w->attach.wire[remote->addr.family == ADDR_V6], remote, local, data, len);
+	int err =
+		udp_send(w->attach.wire[remote->addr.family == ADDR_V6], remote, local, data, len);
 
 	if (err < 0) // timers repeat it
-		log_debug("handshake message not sent to=%s: %s", endpoint_format(remote, text), err_str(err));
+		log_debug("handshake message not sent to=%s: %s", endpoint_format(remote, text),
+			err_str(err));
 }
 
 static void
@@ -132,7 +137,8 @@ applied_now(void *context, const struct rows *rows, uint64_t number)
 	}
 	if (w->settled < number)
 		log_notice("configuration applied generation=%llu peers=%zu prefixes=%zu",
-			(unsigned long long)w->publisher.applied_generation, rows->n_peers, rows->n_prefixes);
+			(unsigned long long)w->publisher.applied_generation, rows->n_peers,
+			rows->n_prefixes);
 	settle(w, number, 0);
 }
 
@@ -144,7 +150,8 @@ refused(void *context, uint32_t reason, uint64_t number)
 {
 	struct wire *w = context;
 
-	log_err("the data plane refused the configuration, the one before stays in force reason=%u", reason);
+	log_err("the data plane refused the configuration, the one before stays in force reason=%u",
+		reason);
 	settle(w, number, -EINVAL);
 	if (number != w->number || w->previous == NULL)
 		return;
@@ -338,7 +345,8 @@ joined(struct wire *w)
 	size_t n_lost;
 
 	watch(w, w->dp.bell_cp, SOURCE_BELL);
-	w->adopted = dataplane_applied(&w->dp, &generation, &n_peers, &n_prefixes) != NULL && generation != 0;
+	w->adopted = dataplane_applied(&w->dp, &generation, &n_peers, &n_prefixes) != NULL &&
+	             generation != 0;
 	udp_prepare(w->attach.wire[0], ADDR_V4);
 	if (w->attach.wire[1] >= 0)
 		udp_prepare(w->attach.wire[1], ADDR_V6);
@@ -348,7 +356,8 @@ joined(struct wire *w)
 	log_notice("attached to the data plane port=%u sessions=%u epoch=%u", w->dp.listen_port,
 		w->engine.slots.count, w->dp.epoch);
 	if (n_lost > 0)
-		log_notice("the data plane is new, sessions are lost and made anew sessions=%zu", n_lost);
+		log_notice("the data plane is new, sessions are lost and made anew sessions=%zu",
+			n_lost);
 	take_desired(w);
 }
 
@@ -482,7 +491,8 @@ read_wire(struct wire *w, int which, uint32_t events)
 	if ((events & EPOLLERR) != 0)
 		udp_drain_errors(sock);
 	for (int i = 0; i < BATCHES_PER_ROUND; i++)
-		if (udp_receive(w->udp, sock, which == 0 ? ADDR_V4 : ADDR_V6, take_datagram, w) < UDP_BATCH)
+		if (udp_receive(w->udp, sock, which == 0 ? ADDR_V4 : ADDR_V6, take_datagram, w) <
+			UDP_BATCH)
 			return;
 }
 
@@ -536,7 +546,8 @@ wait_for_something(struct wire *w, struct mono at)
 	bool asleep = true;
 	int n;
 
-	// Announce sleep in both rings, then look once more: what came before the announcement is seen.
+	// Announce sleep in both rings, then look once more: what came before the announcement is
+	// seen.
 	if (w->dp.attached)
 		asleep = shm_ring_sleep(&w->dp.events) && shm_ring_sleep(&w->dp.punt);
 	n = epoll_wait(w->epoll, events, 8, asleep ? timeout_ms(w, at) : 0);
@@ -598,7 +609,10 @@ wire_run(void *wire)
 }
 
 int
-wire_create(const char *run_dir, struct mailbox *inbox, struct mailbox *outbox, struct wire **ret_wire)
+wire_create(const char *run_dir,
+	struct mailbox *inbox,
+	struct mailbox *outbox,
+	struct wire **ret_wire)
 {
 	struct wire *w = calloc(1, sizeof(*w));
 	struct engine_calls calls = {

@@ -16,7 +16,9 @@ struct wire;
  * inbox, outbox: letters to and from coord; borrowed.
  * Returns 0, -ENAMETOOLONG (run_dir), -ENOMEM, -errno.
  */
-[[nodiscard]] int wire_create(const char *run_dir, struct mailbox *inbox, struct mailbox *outbox,
+[[nodiscard]] int wire_create(const char *run_dir,
+	struct mailbox *inbox,
+	struct mailbox *outbox,
 	struct wire **ret_wire);
 void wire_destroy(struct wire *wire);
 

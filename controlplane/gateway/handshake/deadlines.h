@@ -19,7 +19,7 @@ struct deadline {
 
 struct deadlines { /* starts zeroed */
 	struct deadline *heap;
-	uint32_t *place; /* of a peer in the heap + 1; 0: it has none */
+	uint32_t *place;  /* of a peer in the heap + 1; 0: it has none */
 	uint32_t n, room; /* room: peers 0 ... room - 1 fit */
 };
 

@@ -113,7 +113,10 @@ engine_push_one(struct engine *e, enum shm_command_kind kind, uint32_t peer)
 }
 
 void
-engine_push_session(struct engine *e, const struct peer *p, const struct wg_session_keys *keys, struct mono birth)
+engine_push_session(struct engine *e,
+	const struct peer *p,
+	const struct wg_session_keys *keys,
+	struct mono birth)
 {
 	struct shm_command c = { .kind = SHM_CMD_SESSION,
 		.session = { .peer = p->number,
@@ -162,7 +165,10 @@ engine_path(const struct engine *e, uint32_t peer, struct shm_path *ret_path)
 }
 
 void
-engine_set_path(struct engine *e, struct peer *p, const struct endpoint *remote, const struct addr *local)
+engine_set_path(struct engine *e,
+	struct peer *p,
+	const struct endpoint *remote,
+	const struct addr *local)
 {
 	struct shm_command c = { .kind = SHM_CMD_PATH, .path = { .peer = p->number } };
 
@@ -214,7 +220,8 @@ adopt_peers(struct engine *e)
 static void
 drop_unfinished(struct engine *e)
 {
-	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL;
+		p = peers_next(&e->peers, p->number + 1)) {
 		engine_drop_pending(e, p);
 		engine_drop_answer(p);
 		p->confirm_index = 0;
@@ -226,9 +233,10 @@ lose_sessions(struct engine *e, struct mono now)
 {
 	size_t n_lost = 0;
 
-	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL;
+		p = peers_next(&e->peers, p->number + 1)) {
 		bool had_session = !mono_is_never(p->session_birth) &&
-			mono_diff_ns(now, p->session_birth) < WG_REJECT_AFTER_TIME_NS;
+		                   mono_diff_ns(now, p->session_birth) < WG_REJECT_AFTER_TIME_NS;
 
 		p->published = p->resumed = false;
 		p->wants_session = had_session && p->endpoint.addr.family != ADDR_NONE;
@@ -271,7 +279,8 @@ take_identity(struct engine *e, const struct secret_key *key)
 {
 	if (e->has_identity && secret_equal(key->bytes, e->identity->static_secret.bytes, KEY_LEN))
 		return;
-	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL;
+		p = peers_next(&e->peers, p->number + 1)) {
 		p->remote_ready = false;
 		if (!e->has_identity)
 			continue;
@@ -350,14 +359,16 @@ engine_take_desired(struct engine *e, const struct desired *desired, struct mono
 	int err, first_err = 0;
 
 	take_identity(e, &desired->private_key);
-	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1))
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL;
+		p = peers_next(&e->peers, p->number + 1))
 		p->seen = false;
 	for (size_t i = 0; i < desired->n_peers; i++) {
 		err = take_peer(e, &desired->peers[i]);
 		if (err < 0 && first_err == 0)
 			first_err = err;
 	}
-	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL;
+		p = peers_next(&e->peers, p->number + 1)) {
 		if (p->seen || p->state != PEER_WANTED)
 			continue;
 		engine_drop_pending(e, p);
@@ -369,11 +380,13 @@ engine_take_desired(struct engine *e, const struct desired *desired, struct mono
 }
 
 struct rows *
-engine_rows(const struct engine *e, const struct desired *desired, const struct prefix *exceptions,
+engine_rows(const struct engine *e,
+	const struct desired *desired,
+	const struct prefix *exceptions,
 	size_t n_exceptions)
 {
-	struct rows *rows = rows_create(desired->n_peers,
-		desired->n_prefixes + n_exceptions + desired->n_addresses);
+	struct rows *rows = rows_create(
+		desired->n_peers, desired->n_prefixes + n_exceptions + desired->n_addresses);
 
 	if (rows == NULL)
 		return NULL;
@@ -410,7 +423,8 @@ resume(struct engine *e, struct peer *p, struct mono now)
 {
 	uint64_t wall = e->calls.wall_ns(e->calls.context);
 	uint64_t since = wall - (uint64_t)WG_REKEY_ATTEMPT_TIME_NS;
-	struct wg_tai64n recently = wg_tai64n_from_unix(since / NS_PER_S, (uint32_t)(since % NS_PER_S));
+	struct wg_tai64n recently =
+		wg_tai64n_from_unix(since / NS_PER_S, (uint32_t)(since % NS_PER_S));
 	struct dataplane_keypairs k;
 	struct shm_peer_counters c;
 	bool handshaking = wg_tai64n_compare(&p->tx_timestamp, &recently) > 0;
@@ -420,11 +434,13 @@ resume(struct engine *e, struct peer *p, struct mono now)
 	if (k.current.receiver_index != 0) {
 		int64_t age = mono_diff_ns(now, k.current.birth);
 		uint64_t born = wall - (uint64_t)(age > 0 ? age : 0);
-		struct wg_tai64n birth = wg_tai64n_from_unix(born / NS_PER_S, (uint32_t)(born % NS_PER_S));
+		struct wg_tai64n birth =
+			wg_tai64n_from_unix(born / NS_PER_S, (uint32_t)(born % NS_PER_S));
 
 		p->session_birth = k.current.birth;
 		handshaking = handshaking && wg_tai64n_compare(&p->tx_timestamp, &birth) > 0;
-		if (k.current.initiator && c.last_tx_ns < k.current.birth.ns && age < WG_REJECT_AFTER_TIME_NS)
+		if (k.current.initiator && c.last_tx_ns < k.current.birth.ns &&
+			age < WG_REJECT_AFTER_TIME_NS)
 			engine_push_one(e, SHM_CMD_KEEPALIVE, p->number);
 	}
 	if (handshaking || p->wants_session)
@@ -437,7 +453,8 @@ engine_published(struct engine *e, const struct rows *rows, struct mono now)
 {
 	size_t at = 0;
 
-	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL;
+		p = peers_next(&e->peers, p->number + 1)) {
 		bool there;
 
 		while (at < rows->n_peers && rows->peers[at].number < p->number)
@@ -456,7 +473,9 @@ engine_published(struct engine *e, const struct rows *rows, struct mono now)
 }
 
 void
-engine_endpoint_resolved(struct engine *e, const struct public_key *key, const struct endpoint *endpoint,
+engine_endpoint_resolved(struct engine *e,
+	const struct public_key *key,
+	const struct endpoint *endpoint,
 	struct mono now)
 {
 	struct peer *p = peers_find(&e->peers, key);
@@ -497,7 +516,8 @@ engine_stamps(struct engine *e, size_t *ret_n)
 	*ret_n = 0;
 	if (stamps == NULL)
 		return NULL;
-	for (struct peer *p = peers_next(&e->peers, 0); p != NULL; p = peers_next(&e->peers, p->number + 1)) {
+	for (struct peer *p = peers_next(&e->peers, 0); p != NULL;
+		p = peers_next(&e->peers, p->number + 1)) {
 		if (wg_tai64n_compare(&p->latest.timestamp, &never) == 0 &&
 			wg_tai64n_compare(&p->tx_timestamp, &never) == 0)
 			continue;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Handshakes with all peers: what a datagram, an event of the data plane or the passing of time leads
- * to.  Reads and writes the shared memory through publish/dataplane.h; sends datagrams and asks for
- * the wall clock through the caller, so that tests run it with a fake clock and no socket.
+ * Handshakes with all peers: what a datagram, an event of the data plane or the passing of time
+ * leads to.  Reads and writes the shared memory through publish/dataplane.h; sends datagrams and
+ * asks for the wall clock through the caller, so that tests run it with a fake clock and no socket.
  *
  *     datagram  -> receive.c -> respond.c (initiation), initiate.c (response, cookie reply)
  *     event     -> events.c
@@ -36,8 +36,11 @@ struct datagram {
 
 struct engine_calls {
 	/* local ADDR_NONE: any of our addresses. */
-	void (*send)(void *context, const struct endpoint *remote, const struct addr *local,
-		const uint8_t *data, size_t len);
+	void (*send)(void *context,
+		const struct endpoint *remote,
+		const struct addr *local,
+		const uint8_t *data,
+		size_t len);
 	/* A peer whose endpoint is a name does not answer, or its name is not resolved yet. */
 	void (*resolve)(void *context, const struct public_key *key);
 	uint64_t (*wall_ns)(void *context); /* Unix time */
@@ -70,11 +73,12 @@ struct engine {
 	uint32_t scan_at;     /* the scan that is under way goes on here */
 	struct mono scan_due; /* next scan of the stamps begins */
 	uint32_t n_scans;
-	uint64_t known_boot;  /* of the keeper that `slots` is about; 0: none yet */
+	uint64_t known_boot; /* of the keeper that `slots` is about; 0: none yet */
 };
 
 /* 0 or -ENOMEM.  dp is borrowed until engine_fini(). */
-[[nodiscard]] int engine_init(struct engine *e, struct dataplane *dp, const struct engine_calls *calls);
+[[nodiscard]] int
+engine_init(struct engine *e, struct dataplane *dp, const struct engine_calls *calls);
 void engine_fini(struct engine *e);
 
 /*
@@ -90,21 +94,28 @@ size_t engine_attached(struct engine *e, struct mono now);
  * numbers that the data plane knows them by.  Peers that are not mentioned are LEAVING.
  * Returns 0; ERR_FULL or -ENOMEM if some could not be added.
  */
-[[nodiscard]] int engine_take_desired(struct engine *e, const struct desired *desired, struct mono now);
+[[nodiscard]] int
+engine_take_desired(struct engine *e, const struct desired *desired, struct mono now);
 /* The rows that say this, with the prefixes that belong to the host.  NULL: no memory. */
-struct rows *engine_rows(const struct engine *e, const struct desired *desired,
-	const struct prefix *exceptions, size_t n_exceptions);
-/* The data plane has these rows: peers in them may shake hands, others that were leaving are gone. */
+struct rows *engine_rows(const struct engine *e,
+	const struct desired *desired,
+	const struct prefix *exceptions,
+	size_t n_exceptions);
+/* The data plane has these rows: peers in them may shake hands, others that were leaving are gone.
+ */
 void engine_published(struct engine *e, const struct rows *rows, struct mono now);
 /* The path of a peer, for its row; false: none. */
 bool engine_path(const struct engine *e, uint32_t peer, struct shm_path *ret_path);
 
 /* A configured name was resolved; ADDR_NONE: it could not be. */
-void engine_endpoint_resolved(struct engine *e, const struct public_key *key,
-	const struct endpoint *endpoint, struct mono now);
+void engine_endpoint_resolved(struct engine *e,
+	const struct public_key *key,
+	const struct endpoint *endpoint,
+	struct mono now);
 
 void engine_datagram(struct engine *e, const struct datagram *d, struct mono now);
-/* SHM_EV_SESSION and what follows in the enumeration; others are ignored.  Any content is allowed. */
+/* SHM_EV_SESSION and what follows in the enumeration; others are ignored.  Any content is allowed.
+ */
 void engine_event(struct engine *e, const struct shm_event *event, struct mono now);
 /* Do what is due; returns when to come again at the latest. */
 struct mono engine_tick(struct engine *e, struct mono now);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What the data plane reports.  Anything may stand in an event: numbers are looked up, never used as
- * they are.
+ * What the data plane reports.  Anything may stand in an event: numbers are looked up, never used
+ * as they are.
  */
 
 #define LOG_TAG "handshake"
@@ -32,7 +32,8 @@ on_session(struct engine *e, struct peer *p, uint32_t index, struct mono now)
 		engine_send_answer(e, p, now);
 	if (p->confirm_index == index) {
 		p->confirm_index = 0;
-		// What waits in the data plane goes by itself; this tells the peer if nothing waits.
+		// What waits in the data plane goes by itself; this tells the peer if nothing
+		// waits.
 		engine_push_one(e, SHM_CMD_KEEPALIVE, p->number);
 		on_complete(e, p, "initiator", now);
 	}
@@ -64,10 +65,12 @@ on_session_refused(struct engine *e, const struct shm_event *event)
 	if (slots_use(&e->slots, event->index, &owner) != SLOT_OFFERED)
 		return;
 	e->counters.refused++;
-	log_warning("the data plane refused a session, the next handshake tries again peer=%u reason=%u",
+	log_warning("the data plane refused a session, the next handshake tries again peer=%u "
+	            "reason=%u",
 		owner, event->value);
 	forget_index(e, event->index);
-	// Held by another session that we do not know: it stays taken until the directory shows it free.
+	// Held by another session that we do not know: it stays taken until the directory shows it
+	// free.
 	slots_set(&e->slots, event->index,
 		event->value == SHM_REFUSED_SLOT ? SLOT_INSTALLED : SLOT_FREE);
 }

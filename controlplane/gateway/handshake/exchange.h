@@ -17,8 +17,13 @@ const struct wg_remote *engine_remote(struct engine *e, struct peer *p);
 void engine_drop_pending(struct engine *e, struct peer *p);
 void engine_drop_answer(struct peer *p);
 /* Send packets of this peer there from now on, and write it down.  Nothing happens if it is so. */
-void engine_set_path(struct engine *e, struct peer *p, const struct endpoint *remote, const struct addr *local);
-void engine_push_session(struct engine *e, const struct peer *p, const struct wg_session_keys *keys,
+void engine_set_path(struct engine *e,
+	struct peer *p,
+	const struct endpoint *remote,
+	const struct addr *local);
+void engine_push_session(struct engine *e,
+	const struct peer *p,
+	const struct wg_session_keys *keys,
 	struct mono birth);
 void engine_push_one(struct engine *e, enum shm_command_kind kind, uint32_t peer);
 void engine_forget_sessions(struct engine *e, const struct peer *p);

@@ -13,8 +13,8 @@
 #define ATTEMPTS_BEFORE_CONFIGURED 3
 
 /*
- * Nobody answers at the endpoint in use: perhaps our source address is stale, perhaps the peer roamed
- * and came back.  If it writes to us from elsewhere, we follow again.
+ * Nobody answers at the endpoint in use: perhaps our source address is stale, perhaps the peer
+ * roamed and came back.  If it writes to us from elsewhere, we follow again.
  */
 static void
 doubt_path(struct engine *e, struct peer *p)
@@ -25,7 +25,8 @@ doubt_path(struct engine *e, struct peer *p)
 		return;
 	if (p->timers.attempts % ATTEMPTS_BEFORE_CONFIGURED == 0 && p->endpoint_is_name)
 		e->calls.resolve(e->calls.context, &p->remote.static_public);
-	if (p->timers.attempts >= ATTEMPTS_BEFORE_CONFIGURED && p->configured.addr.family != ADDR_NONE)
+	if (p->timers.attempts >= ATTEMPTS_BEFORE_CONFIGURED &&
+		p->configured.addr.family != ADDR_NONE)
 		engine_set_path(e, p, &p->configured, &any);
 	else
 		engine_set_path(e, p, &p->endpoint, &any);
@@ -35,8 +36,8 @@ static struct wg_tai64n
 next_timestamp(const struct engine *e, const struct peer *p)
 {
 	uint64_t wall = e->calls.wall_ns(e->calls.context);
-	struct wg_tai64n clock =
-		wg_tai64n_from_unix(wall / (uint64_t)NS_PER_S, (uint32_t)(wall % (uint64_t)NS_PER_S));
+	struct wg_tai64n clock = wg_tai64n_from_unix(
+		wall / (uint64_t)NS_PER_S, (uint32_t)(wall % (uint64_t)NS_PER_S));
 
 	return wg_tai64n_after(&p->tx_timestamp, &clock);
 }
@@ -72,7 +73,8 @@ engine_initiate(struct engine *e, struct peer *p, struct mono now)
 	if (pending == NULL)
 		return;
 	p->tx_timestamp = next_timestamp(e, p);
-	peer_note_write(e->dp, p); // before it leaves: the next one must be greater whatever happens to us
+	peer_note_write(
+		e->dp, p); // before it leaves: the next one must be greater whatever happens to us
 	e->stamps_changed = true;
 
 	key_generate(&ephemeral);
@@ -103,7 +105,8 @@ engine_on_response(struct engine *e, const struct datagram *d, struct mono now)
 		return;
 	}
 	p = peers_get(&e->peers, number);
-	remote = p != NULL && p->pending != NULL && engine_can_shake(e, p) ? engine_remote(e, p) : NULL;
+	remote = p != NULL && p->pending != NULL && engine_can_shake(e, p) ? engine_remote(e, p)
+	                                                                   : NULL;
 	if (remote == NULL) {
 		e->counters.unknown_index++;
 		return;

@@ -44,7 +44,8 @@ load_on_message(struct load *load, struct mono now)
 	int64_t passed = mono_diff_ns(now, load->updated);
 
 	if (passed > 0) {
-		load->tokens_ns = passed >= FULL_NS - load->tokens_ns ? FULL_NS : load->tokens_ns + passed;
+		load->tokens_ns =
+			passed >= FULL_NS - load->tokens_ns ? FULL_NS : load->tokens_ns + passed;
 		load->updated = now;
 	}
 	if (load->tokens_ns < COST_NS)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Are we under load?  Then a handshake message costs its sender a cookie first, and each source gets
- * a few per second.
+ * Are we under load?  Then a handshake message costs its sender a cookie first, and each source
+ * gets a few per second.
  *
- * A response to an initiation is about 150 us of X25519.  Up to 2,000 messages a second with a right
- * mac1, and 512 at once, are simply answered: that is what 10,000 peers do after a restart.  Beyond
- * that we are under load, and stay so for a second after.
+ * A response to an initiation is about 150 us of X25519.  Up to 2,000 messages a second with a
+ * right mac1, and 512 at once, are simply answered: that is what 10,000 peers do after a restart.
+ * Beyond that we are under load, and stay so for a second after.
  *
  * Source: ../shared/design/reliability.md 1.1 (512 waiting, 1 s), T-24, T-31.
  * Owner:  embedded in the engine.  Thread: wire.
@@ -24,9 +24,9 @@
 #define LOAD_LINGER_NS  NS_PER_S
 
 struct load {
-	int64_t tokens_ns;  /* a message costs 1/2000 s */
+	int64_t tokens_ns; /* a message costs 1/2000 s */
 	struct mono updated;
-	struct mono until;  /* under load up to then */
+	struct mono until; /* under load up to then */
 	struct wg_ratelimit limit;
 	struct wg_ratelimit_entry *entries;
 };

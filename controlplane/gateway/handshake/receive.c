@@ -16,7 +16,8 @@ refuse_with_cookie(struct engine *e, const struct datagram *d, struct mono now)
 		cookie_note_write(e->dp, &e->cookie_secret);
 	}
 	random_bytes(nonce, sizeof(nonce));
-	wg_cookie_reply_create(e->identity, &e->cookie_secret, &d->remote, d->data, d->len, nonce, reply);
+	wg_cookie_reply_create(
+		e->identity, &e->cookie_secret, &d->remote, d->data, d->len, nonce, reply);
 	e->calls.send(e->calls.context, &d->remote, &d->local, reply, sizeof(reply));
 	e->counters.cookies_out++;
 }
@@ -47,7 +48,8 @@ engine_datagram(struct engine *e, const struct datagram *d, struct mono now)
 {
 	struct shm_path path;
 
-	if (!e->has_identity || !e->dp->attached || d->remote.addr.family == ADDR_NONE || d->remote.port == 0)
+	if (!e->has_identity || !e->dp->attached || d->remote.addr.family == ADDR_NONE ||
+		d->remote.port == 0)
 		return;
 	switch (wg_message_type(d->data, d->len)) {
 	case WG_MESSAGE_INITIATION:

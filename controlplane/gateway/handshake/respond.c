@@ -28,8 +28,10 @@ on_old_initiation(struct engine *e, struct peer *p, struct mono now)
 	e->counters.replayed++;
 	dataplane_keypairs(e->dp, p->number, &k);
 	dataplane_counters(e->dp, p->number, &c);
-	view = (struct wg_session_view){ .exists = k.current.receiver_index != 0, .birth = k.current.birth };
-	heard = c.last_rx_ns != 0 && mono_diff_ns(now, (struct mono){ c.last_rx_ns }) < WG_UNANSWERED_NS;
+	view = (struct wg_session_view){ .exists = k.current.receiver_index != 0,
+		.birth = k.current.birth };
+	heard = c.last_rx_ns != 0 &&
+	        mono_diff_ns(now, (struct mono){ c.last_rx_ns }) < WG_UNANSWERED_NS;
 	if (p->endpoint.addr.family == ADDR_NONE || (wg_session_is_usable(&view, now) && heard))
 		return;
 	wg_timers_on_rekey_wanted(&p->timers, now);
@@ -38,7 +40,10 @@ on_old_initiation(struct engine *e, struct peer *p, struct mono now)
 
 // The peer that an initiation names and proves to be from, and whether it may be answered.
 static struct peer *
-judge(struct engine *e, const struct datagram *d, struct wg_initiation *ret_initiation, struct mono now)
+judge(struct engine *e,
+	const struct datagram *d,
+	struct wg_initiation *ret_initiation,
+	struct mono now)
 {
 	const struct wg_remote *remote;
 	struct wg_claim claim;
@@ -78,7 +83,10 @@ judge(struct engine *e, const struct datagram *d, struct wg_initiation *ret_init
  * the peer's next packet uses them.
  */
 static void
-answer(struct engine *e, struct peer *p, const struct datagram *d, const struct wg_initiation *initiation,
+answer(struct engine *e,
+	struct peer *p,
+	const struct datagram *d,
+	const struct wg_initiation *initiation,
 	struct mono now)
 {
 	struct wg_session_keys keys;
@@ -94,8 +102,9 @@ answer(struct engine *e, struct peer *p, const struct datagram *d, const struct 
 	}
 	a = calloc(1, sizeof(*a));
 	key_generate(&ephemeral);
-	err = a != NULL ? wg_response_create(initiation, &p->remote, index, &ephemeral, a->message, &keys) :
-			  -ENOMEM;
+	err = a != NULL ? wg_response_create(
+				  initiation, &p->remote, index, &ephemeral, a->message, &keys)
+	                : -ENOMEM;
 	secret_wipe(&ephemeral, sizeof(ephemeral));
 	if (err < 0) {
 		free(a);

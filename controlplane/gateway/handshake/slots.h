@@ -2,10 +2,10 @@
  *
  * Session slots: which of them are in use, by whom, and which receiver index comes next for each.
  *
- * A receiver index is generation << 20 | slot.  Slot 0 is never used.  Slots are handed out from the
- * lowest free one, so that the touched part of the shared arrays stays dense; the generation is
- * random at a slot's first use and then counts up, so that a late packet for an old session does not
- * find a new one.
+ * A receiver index is generation << 20 | slot.  Slot 0 is never used.  Slots are handed out from
+ * the lowest free one, so that the touched part of the shared arrays stays dense; the generation is
+ * random at a slot's first use and then counts up, so that a late packet for an old session does
+ * not find a new one.
  *
  * Source: docs/shm-abi.md, "Sessions".
  * Owner:  embedded in the engine.  Thread: wire.
@@ -30,7 +30,7 @@ struct slot {
 	uint16_t generation; /* of the last index given out, if `known` */
 	uint8_t use;         /* enum slot_use */
 	bool known;
-	uint8_t missing;     /* sweeps in a row that did not find it in the directory */
+	uint8_t missing; /* sweeps in a row that did not find it in the directory */
 };
 
 struct slots {
@@ -47,7 +47,8 @@ void slots_clear(struct slots *slots);
 
 /* A receiver index for this peer, in use as SLOT_RESERVED.  0 or ERR_FULL. */
 [[nodiscard]] int slots_take(struct slots *slots, uint32_t peer, uint32_t *ret_index);
-/* This index is in use in the data plane (read from the directory).  What it held before is gone. */
+/* This index is in use in the data plane (read from the directory).  What it held before is gone.
+ */
 void slots_adopt(struct slots *slots, uint32_t index, uint32_t peer);
 /* How this index is used: SLOT_FREE also for one of another generation, or out of range. */
 enum slot_use slots_use(const struct slots *slots, uint32_t index, uint32_t *ret_peer);

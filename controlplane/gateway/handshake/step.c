@@ -38,7 +38,8 @@ activity_of(const struct engine *e, const struct peer *p)
 	};
 }
 
-// Sessions that workers refuse by their age need not stay: previous, and a next that nobody confirmed.
+// Sessions that workers refuse by their age need not stay: previous, and a next that nobody
+// confirmed.
 static void
 forget_if_old(struct engine *e, const struct dataplane_session *s, struct mono now)
 {
@@ -91,7 +92,8 @@ engine_step(struct engine *e, struct peer *p, struct mono now)
 
 	actions = wg_timers_step(&p->timers, &activity, &view, now, jitter(e), &deadline);
 	if (deadlines_set(&e->deadlines, p->number, deadline) < 0)
-		log_debug("no memory for a deadline, the next scan sees to it peer=%s", PEER_ARGS(p));
+		log_debug(
+			"no memory for a deadline, the next scan sees to it peer=%s", PEER_ARGS(p));
 	do_actions(e, p, actions, now);
 }
 
@@ -112,8 +114,8 @@ engine_want_session(struct engine *e, struct peer *p, struct mono now)
 }
 
 /*
- * Slots whose SESSION_FREED was lost: the directory does not know them any more.  Two looks, because
- * a session on its way is not there yet.
+ * Slots whose SESSION_FREED was lost: the directory does not know them any more.  Two looks,
+ * because a session on its way is not there yet.
  */
 static void
 sweep_slots(struct engine *e)

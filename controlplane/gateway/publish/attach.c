@@ -131,7 +131,11 @@ unmap_regions(struct dataplane_grant *g)
 }
 
 static int
-join(struct attach *a, struct dataplane *dp, const struct shm_attach *msg, int fds[SHM_N_FDS], size_t n)
+join(struct attach *a,
+	struct dataplane *dp,
+	const struct shm_attach *msg,
+	int fds[SHM_N_FDS],
+	size_t n)
 {
 	struct dataplane_grant g = { .boot_of_keeper_ns = msg->boot_of_keeper_ns,
 		.epoch = msg->epoch,
@@ -169,7 +173,11 @@ fail(struct attach *a, struct dataplane *dp, const char *text, struct mono now)
 }
 
 static enum attach_outcome
-read_grant(struct attach *a, struct dataplane *dp, const struct shm_attach *msg, int fds[SHM_N_FDS], size_t n,
+read_grant(struct attach *a,
+	struct dataplane *dp,
+	const struct shm_attach *msg,
+	int fds[SHM_N_FDS],
+	size_t n,
 	struct mono now)
 {
 	char text[256];
@@ -182,11 +190,13 @@ read_grant(struct attach *a, struct dataplane *dp, const struct shm_attach *msg,
 			a->refusal[0] = '\0';
 			return ATTACH_JOINED;
 		}
-		snprintf(text, sizeof(text), "what the keeper granted cannot be used: %s", err_str(err));
+		snprintf(text, sizeof(text), "what the keeper granted cannot be used: %s",
+			err_str(err));
 	} else if (msg->kind == SHM_ATTACH_REFUSE) {
 		snprintf(text, sizeof(text), "%s", msg->text);
 	} else {
-		snprintf(text, sizeof(text), "the keeper answered with a message of kind %u", msg->kind);
+		snprintf(text, sizeof(text), "the keeper answered with a message of kind %u",
+			msg->kind);
 	}
 	for (size_t i = 0; i < n; i++)
 		close(fds[i]);

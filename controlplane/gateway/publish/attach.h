@@ -18,12 +18,12 @@
 #define ATTACH_MAX_PAUSE_NS (500 * NS_PER_MS)
 
 struct attach {
-	char path[108];        /* of the keeper's socket */
-	int sock;              /* -1: not connected */
-	struct mono retry_at;  /* when not connected */
+	char path[108];       /* of the keeper's socket */
+	int sock;             /* -1: not connected */
+	struct mono retry_at; /* when not connected */
 	int64_t pause_ns;
-	char refusal[256];     /* why the last try failed, said once; empty: nothing to say */
-	int wire[2];           /* UDP sockets, IPv4 and IPv6; -1: none */
+	char refusal[256]; /* why the last try failed, said once; empty: nothing to say */
+	int wire[2];       /* UDP sockets, IPv4 and IPv6; -1: none */
 };
 
 enum attach_outcome {

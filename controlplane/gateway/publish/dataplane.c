@@ -41,7 +41,8 @@ check_state(const struct shm_state *state)
 {
 	if (state->magic != SHM_MAGIC)
 		return ERR_PROTOCOL;
-	if (state->session_version != SHM_SESSION_VERSION || state->layout_hash != shm_layout_hash())
+	if (state->session_version != SHM_SESSION_VERSION ||
+		state->layout_hash != shm_layout_hash())
 		return ERR_VERSION;
 	return 0;
 }
@@ -127,8 +128,8 @@ dataplane_leave(struct dataplane *dp)
 bool
 dataplane_is_violated(const struct dataplane *dp)
 {
-	return dp->attached &&
-		(dp->commands.violated || dp->inject.violated || dp->events.violated || dp->punt.violated);
+	return dp->attached && (dp->commands.violated || dp->inject.violated ||
+				       dp->events.violated || dp->punt.violated);
 }
 
 static bool
@@ -195,7 +196,8 @@ wipe_consumed(struct dataplane *dp)
 	for (; dp->wiped != tail; dp->wiped++) {
 		struct shm_command *slot = &dp->to_dp->commands[dp->wiped & (SHM_N_COMMANDS - 1)];
 
-		if (dp->commands.head - dp->wiped <= SHM_N_COMMANDS && slot->kind == SHM_CMD_SESSION)
+		if (dp->commands.head - dp->wiped <= SHM_N_COMMANDS &&
+			slot->kind == SHM_CMD_SESSION)
 			secret_wipe(&slot->session, sizeof(slot->session));
 	}
 }
@@ -269,16 +271,21 @@ dataplane_session(const struct dataplane *dp, uint32_t slot, struct dataplane_se
 	s.initiator = role == SHM_ROLE_INITIATOR;
 	s.birth = (struct mono){ row->birth_ns };
 	atomic_thread_fence(memory_order_acquire);
-	if (s.receiver_index == 0 || shm_index_slot(s.receiver_index) != slot || s.peer >= SHM_MAX_PEERS ||
+	if (s.receiver_index == 0 || shm_index_slot(s.receiver_index) != slot ||
+		s.peer >= SHM_MAX_PEERS ||
 		(role != SHM_ROLE_INITIATOR && role != SHM_ROLE_RESPONDER) ||
-		atomic_load_explicit(&row->receiver_index, memory_order_relaxed) != s.receiver_index)
+		atomic_load_explicit(&row->receiver_index, memory_order_relaxed) !=
+			s.receiver_index)
 		return false;
 	*ret = s;
 	return true;
 }
 
 static void
-session_of_peer(const struct dataplane *dp, uint32_t peer, uint32_t slot, struct dataplane_session *ret)
+session_of_peer(const struct dataplane *dp,
+	uint32_t peer,
+	uint32_t slot,
+	struct dataplane_session *ret)
 {
 	if (!dataplane_session(dp, slot, ret) || ret->peer != peer)
 		*ret = (struct dataplane_session){};
@@ -334,7 +341,8 @@ dataplane_counters(const struct dataplane *dp, uint32_t peer, struct shm_peer_co
 
 void
 dataplane_sessions_foreach(const struct dataplane *dp,
-	void (*take)(void *context, uint32_t slot, const struct dataplane_session *session), void *context)
+	void (*take)(void *context, uint32_t slot, const struct dataplane_session *session),
+	void *context)
 {
 	uint32_t end;
 
@@ -350,7 +358,9 @@ dataplane_sessions_foreach(const struct dataplane *dp,
 }
 
 const struct shm_applied_half *
-dataplane_applied(const struct dataplane *dp, uint64_t *ret_generation, uint32_t *ret_n_peers,
+dataplane_applied(const struct dataplane *dp,
+	uint64_t *ret_generation,
+	uint32_t *ret_n_peers,
 	uint32_t *ret_n_prefixes)
 {
 	const struct shm_applied_half *half;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Our end of the shared memory: what we were given by the keeper, the rings, and a queue in front of
- * the command ring for what does not fit at the moment.
+ * Our end of the shared memory: what we were given by the keeper, the rings, and a queue in front
+ * of the command ring for what does not fit at the moment.
  *
  * Source: docs/shm-abi.md.
  * Owner:  one, embedded in the wire thread's state.  Detached, it has no memory: state, notes and
@@ -38,7 +38,7 @@ struct dataplane {
 	struct secret_pool pool; /* of queued commands: they may carry keys */
 	struct dataplane_queued *first, **last;
 	size_t n_queued;
-	uint32_t wiped; /* commands before this count hold no keys any more */
+	uint32_t wiped;  /* commands before this count hold no keys any more */
 	uint64_t n_lost; /* commands for which not even the queue had room */
 	uint64_t n_inject_full;
 };
@@ -63,8 +63,8 @@ void dataplane_init(struct dataplane *dp);
 void dataplane_fini(struct dataplane *dp);
 
 /*
- * Join: takes over what is mapped and the descriptors.  0; ERR_VERSION or ERR_PROTOCOL if the memory
- * does not say of itself what it must (the grant stays the caller's then).
+ * Join: takes over what is mapped and the descriptors.  0; ERR_VERSION or ERR_PROTOCOL if the
+ * memory does not say of itself what it must (the grant stays the caller's then).
  */
 [[nodiscard]] int dataplane_join(struct dataplane *dp, const struct dataplane_grant *grant);
 /* Unmap and close everything; what was queued is wiped. */
@@ -82,11 +82,15 @@ void dataplane_push(struct dataplane *dp, const struct shm_command *command);
 bool dataplane_push_if_room(struct dataplane *dp, const struct shm_command *command);
 /* Whether something waits for room in the command ring, or for its keys to be wiped. */
 bool dataplane_is_waiting(const struct dataplane *dp);
-/* Fill the ring from the queue, wipe keys that have arrived, ring the bell.  Call after each round. */
+/* Fill the ring from the queue, wipe keys that have arrived, ring the bell.  Call after each round.
+ */
 void dataplane_flush(struct dataplane *dp);
 
 /* A datagram of a peer that came to us: as if it had come to the data plane's socket. */
-void dataplane_inject(struct dataplane *dp, const struct shm_path *path, const uint8_t *data, size_t len);
+void dataplane_inject(struct dataplane *dp,
+	const struct shm_path *path,
+	const uint8_t *data,
+	size_t len);
 
 /* A checked copy of the session that this slot holds, or false. */
 struct dataplane_session {
@@ -113,7 +117,9 @@ void dataplane_sessions_foreach(const struct dataplane *dp,
 	void *context);
 
 /* The rows of the last commit: a copy of the header; borrowed rows, to be checked.  NULL: none. */
-const struct shm_applied_half *dataplane_applied(const struct dataplane *dp, uint64_t *ret_generation,
-	uint32_t *ret_n_peers, uint32_t *ret_n_prefixes);
+const struct shm_applied_half *dataplane_applied(const struct dataplane *dp,
+	uint64_t *ret_generation,
+	uint32_t *ret_n_peers,
+	uint32_t *ret_n_prefixes);
 
 #endif

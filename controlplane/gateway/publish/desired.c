@@ -34,8 +34,8 @@ fill_peer(struct desired_peer *p, const struct config_peer *from, const struct s
 	memcpy(p->name, from->name, sizeof(p->name));
 	p->keepalive_s = from->persistent_keepalive_s;
 	if (from->endpoint_host[0] != '\0')
-		p->endpoint_is_name = !endpoint_from_host(
-			from->endpoint_host, from->endpoint_port, &p->endpoint);
+		p->endpoint_is_name =
+			!endpoint_from_host(from->endpoint_host, from->endpoint_port, &p->endpoint);
 	stamps = state != NULL ? state_file_find(state, &from->public_key) : NULL;
 	if (stamps != NULL) {
 		p->rx_timestamp = stamps->rx;
@@ -44,7 +44,9 @@ fill_peer(struct desired_peer *p, const struct config_peer *from, const struct s
 }
 
 int
-desired_create(const struct config_gateway *config, const struct state_file *state, struct desired **ret_desired)
+desired_create(const struct config_gateway *config,
+	const struct state_file *state,
+	struct desired **ret_desired)
 {
 	struct desired *d;
 	size_t n_prefixes = 0, len;
@@ -53,7 +55,8 @@ desired_create(const struct config_gateway *config, const struct state_file *sta
 		n_prefixes += config->peers[i].n_allowed_ips;
 	if (config->n_peers > CONFIG_MAX_PEERS || n_prefixes > CONFIG_MAX_PREFIXES)
 		return -ENOMEM;
-	len = sizeof(*d) + config->n_peers * sizeof(d->peers[0]) + n_prefixes * sizeof(struct prefix);
+	len = sizeof(*d) + config->n_peers * sizeof(d->peers[0]) +
+	      n_prefixes * sizeof(struct prefix);
 	d = secret_memory_map(len);
 	if (d == NULL)
 		return -ENOMEM;

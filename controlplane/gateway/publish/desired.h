@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What shall be, as one object that crosses from the thread `coord` to the thread `wire`.  Names that must be resolved are not in it: their addresses follow one by one.
+ * What shall be, as one object that crosses from the thread `coord` to the thread `wire`.  Names
+ * that must be resolved are not in it: their addresses follow one by one.
  *
  * Owner:  made by coord, owned by the letter that carries it, then by wire.
  */
@@ -22,8 +23,8 @@ struct desired_peer {
 	struct public_key public_key;
 	struct secret_key preshared_key; /* zeros: none */
 	char name[CONFIG_NAME_LEN];
-	struct endpoint endpoint;  /* family ADDR_NONE: none, or a name that is not resolved yet */
-	bool endpoint_is_name;     /* LETTER_ENDPOINT brings its address */
+	struct endpoint endpoint; /* family ADDR_NONE: none, or a name that is not resolved yet */
+	bool endpoint_is_name;    /* LETTER_ENDPOINT brings its address */
 	uint16_t keepalive_s;
 	struct wg_tai64n rx_timestamp; /* what the state file knows; zeros: nothing */
 	struct wg_tai64n tx_timestamp;

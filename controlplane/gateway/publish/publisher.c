@@ -156,7 +156,8 @@ publisher_is_talking(const struct publisher *p)
 void
 publisher_on_applied(struct publisher *p, uint64_t generation)
 {
-	// Before its commit was said, or for another: the data plane talks nonsense, or about the past.
+	// Before its commit was said, or for another: the data plane talks nonsense, or about the
+	// past.
 	if (p->sending == NULL || generation != p->generation || !p->committed || p->has_command)
 		return;
 	rows_destroy(p->applied);

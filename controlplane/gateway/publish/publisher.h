@@ -17,19 +17,19 @@
 #include "controlplane/gateway/publish/rows.h"
 
 struct publisher {
-	struct dataplane *dp;    /* borrowed */
-	struct rows *applied;    /* what the data plane has; NULL: not known */
-	struct rows *sending;    /* the generation that is being said or judged; NULL: none */
-	struct rows *wanted;     /* the newest; NULL: nothing newer than the two above */
-	uint64_t generation;     /* of `sending`, else the last one used */
+	struct dataplane *dp; /* borrowed */
+	struct rows *applied; /* what the data plane has; NULL: not known */
+	struct rows *sending; /* the generation that is being said or judged; NULL: none */
+	struct rows *wanted;  /* the newest; NULL: nothing newer than the two above */
+	uint64_t generation;  /* of `sending`, else the last one used */
 	uint64_t applied_generation;
-	uint64_t wanted_number;  /* the caller's number of `wanted`, of `sending`, of `applied` */
+	uint64_t wanted_number; /* the caller's number of `wanted`, of `sending`, of `applied` */
 	uint64_t sending_number;
 	uint64_t applied_number;
-	bool full;               /* `sending` is said whole */
-	bool full_next;          /* the next one must be */
-	bool begun, committed;   /* BEGIN, COMMIT were said */
-	bool has_command;        /* `command` did not fit yet */
+	bool full;             /* `sending` is said whole */
+	bool full_next;        /* the next one must be */
+	bool begun, committed; /* BEGIN, COMMIT were said */
+	bool has_command;      /* `command` did not fit yet */
 	struct shm_command command;
 	uint32_t path_of_peer; /* whose PATH comes next; SHM_NO_PEER: none */
 	struct rows_walk walk;

@@ -46,7 +46,8 @@ rows_add_prefix(struct rows *rows, const struct prefix *prefix, uint32_t to)
 	struct prefix p = prefix_mask(*prefix);
 
 	rows->prefixes[rows->n_prefixes++] = (struct shm_prefix_row){
-		.addr = shm_addr_of(&p.addr), .to = to, .family = p.addr.family, .len = p.len };
+		.addr = shm_addr_of(&p.addr), .to = to, .family = p.addr.family, .len = p.len
+	};
 }
 
 static int
@@ -92,7 +93,8 @@ rows_seal(struct rows *rows)
 	qsort(rows->peers, rows->n_peers, sizeof(rows->peers[0]), compare_peers);
 	qsort(rows->prefixes, rows->n_prefixes, sizeof(rows->prefixes[0]), compare_rows);
 	for (size_t i = 0; i < rows->n_prefixes; i++)
-		if (kept == 0 || compare_prefixes(&rows->prefixes[kept - 1], &rows->prefixes[i]) != 0)
+		if (kept == 0 ||
+			compare_prefixes(&rows->prefixes[kept - 1], &rows->prefixes[i]) != 0)
 			rows->prefixes[kept++] = rows->prefixes[i];
 	rows->n_prefixes = kept;
 }
@@ -101,9 +103,9 @@ bool
 rows_equal(const struct rows *a, const struct rows *b)
 {
 	return a->n_peers == b->n_peers && a->n_prefixes == b->n_prefixes &&
-		memcmp(&a->settings, &b->settings, sizeof(a->settings)) == 0 &&
-		memcmp(a->peers, b->peers, a->n_peers * sizeof(a->peers[0])) == 0 &&
-		memcmp(a->prefixes, b->prefixes, a->n_prefixes * sizeof(a->prefixes[0])) == 0;
+	       memcmp(&a->settings, &b->settings, sizeof(a->settings)) == 0 &&
+	       memcmp(a->peers, b->peers, a->n_peers * sizeof(a->peers[0])) == 0 &&
+	       memcmp(a->prefixes, b->prefixes, a->n_prefixes * sizeof(a->prefixes[0])) == 0;
 }
 
 void
@@ -118,7 +120,8 @@ next_settings(struct rows_walk *w, struct shm_command *c)
 	if (w->settings_said)
 		return false;
 	w->settings_said = true;
-	if (w->from != NULL && memcmp(&w->from->settings, &w->to->settings, sizeof(w->to->settings)) == 0)
+	if (w->from != NULL &&
+		memcmp(&w->from->settings, &w->to->settings, sizeof(w->to->settings)) == 0)
 		return false;
 	c->kind = SHM_CMD_SETTINGS;
 	c->settings = w->to->settings;
@@ -132,7 +135,8 @@ next_peer(struct rows_walk *w, struct shm_command *c)
 	size_t n_from = w->from != NULL ? w->from->n_peers : 0;
 
 	while (w->peer_from < n_from || w->peer_to < w->to->n_peers) {
-		const struct row_peer *old = w->peer_from < n_from ? &w->from->peers[w->peer_from] : NULL;
+		const struct row_peer *old =
+			w->peer_from < n_from ? &w->from->peers[w->peer_from] : NULL;
 		const struct row_peer *new =
 			w->peer_to < w->to->n_peers ? &w->to->peers[w->peer_to] : NULL;
 
@@ -192,5 +196,5 @@ rows_walk_next(struct rows_walk *walk, struct shm_command *ret_command)
 {
 	*ret_command = (struct shm_command){};
 	return next_settings(walk, ret_command) || next_peer(walk, ret_command) ||
-		next_prefix(walk, ret_command);
+	       next_prefix(walk, ret_command);
 }

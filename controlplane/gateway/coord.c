@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#define LOG_TAG "coord"
+
+#include "controlplane/gateway/coord.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "controlplane/gateway/kernel/undo.h"
+#include "controlplane/gateway/publish/desired.h"
+#include "controlplane/gateway/snapshot.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/base/secret.h"
+
+#define HOST_RETRY_NS (5 * NS_PER_S)
+
+enum source {
+	SOURCE_SIGNAL,
+	SOURCE_INBOX,
+	SOURCE_HOST,
+	SOURCE_API,
+};
+
+/* --- towards the wire thread --- */
+
+// They have crossed; only the wire thread needs them from here on.
+static void
+wipe_keys(struct config_gateway *config)
+{
+	secret_wipe(&config->private_key, sizeof(config->private_key));
+	for (size_t i = 0; i < config->n_peers; i++)
+		secret_wipe(
+			&config->peers[i].preshared_key, sizeof(config->peers[i].preshared_key));
+}
+
+uint64_t
+coord_wish(struct coord *c, struct config_gateway *config)
+{
+	struct letter *letter;
+	struct desired *desired;
+
+	if (desired_create(config, &c->state, &desired) < 0) {
+		log_err("out of memory, the configuration is not taken over");
+		return 0;
+	}
+	wipe_keys(config);
+	letter = letter_create(LETTER_DESIRED);
+	letter->desired = desired;
+	letter->number = ++c->last_number;
+	mailbox_post(c->to_wire, letter);
+	return c->last_number;
+}
+
+static void
+send_exceptions(struct coord *c)
+{
+	struct letter *letter;
+	const struct prefix *exceptions = NULL;
+	uint64_t generation = 0;
+	size_t n = 0;
+
+	if (c->host != NULL)
+		exceptions = host_exceptions(c->host, &n, &generation);
+	if (c->exceptions_sent && generation == c->exceptions_generation)
+		return;
+	letter = letter_create(LETTER_EXCEPTIONS);
+	letter->prefixes = calloc(n + 1, sizeof(struct prefix));
+	if (letter->prefixes == NULL) {
+		letter_destroy(letter);
+		return; // the next change brings them
+	}
+	if (n > 0)
+		memcpy(letter->prefixes, exceptions, n * sizeof(struct prefix));
+	letter->n = n;
+	c->exceptions_sent = true;
+	c->exceptions_generation = generation;
+	mailbox_post(c->to_wire, letter);
+}
+
+/* --- the host --- */
+
+static void
+on_host_error(struct coord *c, int err)
+{
+	if (err == 0) {
+		if (c->host_failing)
+			log_notice("the host's addresses and routes are in place");
+		c->host_failing = false;
+		c->host_retry = (struct mono){};
+		return;
+	}
+	// -ENODEV: the keeper has not made the interface yet; host_dispatch() sees it come.
+	if (!c->host_failing && err != -ENODEV)
+		log_warning(
+			"the host could not be set up completely, trying again: %s", err_str(err));
+	c->host_failing = err != -ENODEV;
+	c->host_retry = mono_add_ns(c->now, err == -ENODEV ? NS_PER_S : HOST_RETRY_NS);
+}
+
+static bool
+uses_family(const struct config_gateway *config, uint8_t family)
+{
+	for (size_t i = 0; i < config->n_addresses; i++)
+		if (config->addresses[i].addr.family == family)
+			return true;
+	for (size_t i = 0; i < config->n_peers; i++)
+		for (size_t k = 0; k < config->peers[i].n_allowed_ips; k++)
+			if (config->peers[i].allowed_ips[k].addr.family == family)
+				return true;
+	return false;
+}
+
+static struct prefix *
+all_prefixes(const struct config_gateway *config, size_t *ret_n)
+{
+	size_t n = 0;
+	struct prefix *prefixes;
+
+	for (size_t i = 0; i < config->n_peers; i++)
+		n += config->peers[i].n_allowed_ips;
+	prefixes = calloc(n + 1, sizeof(prefixes[0]));
+	*ret_n = 0;
+	for (size_t i = 0; prefixes != NULL && i < config->n_peers; i++)
+		for (size_t k = 0; k < config->peers[i].n_allowed_ips; k++)
+			prefixes[(*ret_n)++] = config->peers[i].allowed_ips[k];
+	return prefixes;
+}
+
+void
+coord_apply_host(struct coord *c)
+{
+	struct host_desired desired = {};
+	struct prefix *prefixes;
+
+	if (c->host == NULL)
+		return;
+	prefixes = all_prefixes(c->config, &desired.n_prefixes);
+	if (prefixes == NULL) {
+		on_host_error(c, -ENOMEM);
+		return;
+	}
+	desired.prefixes = prefixes;
+	desired.addresses = c->config->addresses;
+	desired.n_addresses = c->config->n_addresses;
+	desired.mtu = c->config->mtu;
+	desired.forward_v4 = uses_family(c->config, ADDR_V4);
+	desired.forward_v6 = uses_family(c->config, ADDR_V6);
+	on_host_error(c, host_apply(c->host, &desired));
+	free(prefixes);
+	send_exceptions(c);
+}
+
+static void
+read_host(struct coord *c)
+{
+	on_host_error(c, host_dispatch(c->host));
+	send_exceptions(c);
+}
+
+/* --- letters --- */
+
+static void
+save_state(struct coord *c, const struct letter *letter)
+{
+	int err;
+
+	if (!state_file_merge(&c->state, letter->stamps, letter->n))
+		return;
+	err = state_file_save(&c->state, c->state_path);
+	if (err < 0 && !c->state_failing)
+		log_err("timestamps cannot be kept over a cold start: %s: %s", c->state_path,
+			err_str(err));
+	c->state_failing = err < 0;
+}
+
+static void
+on_resolved(struct coord *c, const struct letter *letter)
+{
+	struct letter *endpoint = letter_create(LETTER_ENDPOINT);
+
+	resolve_on_answer(c->resolve, letter, c->now);
+	endpoint->key = letter->key;
+	endpoint->endpoint = letter->endpoint;
+	mailbox_post(c->to_wire, endpoint);
+}
+
+static void
+read_letter(struct coord *c, struct letter *letter)
+{
+	switch (letter->kind) {
+	case LETTER_SETTLED:
+		reload_on_settled(c, letter->number, letter->value);
+		break;
+	case LETTER_STATUS:
+		request_on_status(c, letter->snapshot);
+		break;
+	case LETTER_STAMPS:
+		save_state(c, letter);
+		break;
+	case LETTER_RESOLVE:
+		resolve_again(c->resolve, &letter->key, c->now);
+		break;
+	case LETTER_RESOLVED:
+		on_resolved(c, letter);
+		break;
+	case LETTER_STOPPED:
+		c->stopped = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+read_inbox(struct coord *c)
+{
+	struct letter *letter;
+
+	while ((letter = mailbox_take(c->inbox)) != NULL) {
+		read_letter(c, letter);
+		letter_destroy(letter);
+	}
+}
+
+static void
+read_signals(struct coord *c)
+{
+	struct signalfd_siginfo info;
+
+	while (read(c->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			reload_begin(c, 0);
+		} else if (!c->stopping) {
+			log_notice("ending signal=%u", info.ssi_signo);
+			c->stopping = true;
+			mailbox_post(c->to_wire, letter_create(LETTER_STOP));
+		}
+	}
+}
+
+/* --- loop --- */
+
+static void
+take_earlier(struct mono *at, struct mono candidate)
+{
+	if (!mono_is_never(candidate) && candidate.ns < at->ns)
+		*at = candidate;
+}
+
+static int
+timeout_ms(struct coord *c)
+{
+	struct mono at =
+		mono_add_ns(c->now, NS_PER_S); // slow clients, a reload that takes too long
+	int64_t ns;
+
+	take_earlier(&at, resolve_tick(c->resolve, c->now));
+	take_earlier(&at, c->host_retry);
+	ns = mono_diff_ns(at, c->now);
+	return ns <= 0 ? 0 : (int)((ns + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static void
+run_once(struct coord *c)
+{
+	struct epoll_event events[8];
+	int n = epoll_wait(c->epoll, events, 8, timeout_ms(c));
+
+	c->now = mono_now();
+	for (int i = 0; i < n; i++) {
+		switch ((enum source)events[i].data.u32) {
+		case SOURCE_SIGNAL:
+			read_signals(c);
+			break;
+		case SOURCE_INBOX:
+			read_inbox(c);
+			break;
+		case SOURCE_HOST:
+			read_host(c);
+			break;
+		case SOURCE_API:
+			break; // below, with its timers
+		}
+	}
+	api_dispatch(&c->api, c->now);
+	reload_tick(c);
+	if (!mono_is_never(c->host_retry) && mono_diff_ns(c->now, c->host_retry) >= 0)
+		coord_apply_host(c);
+}
+
+void
+coord_run(struct coord *c)
+{
+	c->now = mono_now();
+	(void)coord_wish(c, c->config);
+	resolve_take_config(c->resolve, c->config, c->now);
+	coord_apply_host(c);
+	send_exceptions(c); // also where there is no host to speak of
+	while (!c->stopped)
+		run_once(c);
+}
+
+void
+coord_undo_host(struct coord *c)
+{
+	struct notes notes = {};
+	int err;
+
+	host_close(c->host);
+	c->host = NULL;
+	journal_close(c->journal);
+	c->journal = NULL;
+	err = journal_undo(c->journal_path, &notes);
+	for (size_t i = 0; i < notes.n; i++)
+		log_info("%s", notes.text[i]);
+	if (err < 0)
+		log_warning(
+			"not everything on the host could be undone, the journal stays file=%s: %s",
+			c->journal_path, err_str(err));
+	notes_clear(&notes);
+}
+
+/* --- start and end --- */
+
+static int
+open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK); // main() has blocked them
+}
+
+static int
+watch(struct coord *c, int fd, enum source source)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = source };
+
+	return epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+// Without a journal nothing could be undone; without the host we still serve peers.
+static int
+open_host(struct coord *c)
+{
+	struct host_options options = { .interface = c->config->interface,
+		.table = c->config->routing_table,
+		.mark = CONFIG_OUTER_MARK };
+	int err = journal_open(c->journal_path, &c->journal);
+
+	if (err < 0) {
+		log_err("%s cannot be written: %s; without it the host could not be put back as it "
+		        "was",
+			c->journal_path, err_str(err));
+		return err;
+	}
+	options.journal = c->journal;
+	err = host_open(&options, &c->host);
+	if (err < 0)
+		log_err("netlink cannot be opened: %s", err_str(err));
+	return err;
+}
+
+static int
+open_state(struct coord *c)
+{
+	size_t skipped;
+	int err = state_file_load(&c->state, c->state_path, &skipped);
+
+	if (err < 0)
+		log_err("%s cannot be read: %s", c->state_path, err_str(err));
+	else if (skipped > 0)
+		log_warning("%s has lines that are not understood, ignoring them lines=%zu",
+			c->state_path, skipped);
+	return err;
+}
+
+static int
+open_epoll(struct coord *c)
+{
+	int err;
+
+	c->signals = open_signals();
+	c->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (c->signals < 0 || c->epoll < 0)
+		return -errno;
+	err = watch(c, c->signals, SOURCE_SIGNAL);
+	if (err == 0)
+		err = watch(c, c->inbox->bell, SOURCE_INBOX);
+	if (err == 0)
+		err = watch(c, host_fd(c->host), SOURCE_HOST);
+	if (err == 0)
+		err = watch(c, c->api.epoll, SOURCE_API);
+	return err;
+}
+
+int
+coord_init(struct coord *c,
+	const struct coord_options *options,
+	struct config_gateway *config,
+	struct mailbox *to_wire,
+	struct mailbox *inbox)
+{
+	int err;
+
+	*c = (struct coord){ .options = *options,
+		.config = config,
+		.started = mono_now(),
+		.now = mono_now(),
+		.to_wire = to_wire,
+		.inbox = inbox,
+		.api = { .fd = -1, .epoll = -1 },
+		.signals = -1,
+		.epoll = -1 };
+	snprintf(
+		c->state_path, sizeof(c->state_path), "%s/%s", options->state_dir, STATE_FILE_NAME);
+	snprintf(c->journal_path, sizeof(c->journal_path), "%s/%s", options->run_dir,
+		JOURNAL_FILE_NAME);
+	for (size_t i = 0; i < API_MAX_CLIENTS; i++)
+		c->api.clients[i].fd = -1;
+
+	err = open_state(c);
+	if (err == 0)
+		err = open_host(c);
+	if (err == 0) {
+		err = api_open(&c->api, options->run_dir);
+		if (err < 0)
+			log_err("%s/%s cannot be opened: %s", options->run_dir,
+				GATEWAY_API_SOCKET_NAME, err_str(err));
+	}
+	c->api.request = request_read;
+	c->api.context = c;
+	if (err == 0)
+		err = open_epoll(c);
+	if (err < 0) {
+		c->config = NULL; // stays the caller's
+		coord_fini(c);
+	}
+	return err;
+}
+
+void
+coord_fini(struct coord *c)
+{
+	resolve_destroy(c->resolve);
+	api_close(&c->api);
+	host_close(c->host);
+	journal_close(c->journal);
+	state_file_fini(&c->state);
+	if (c->signals >= 0)
+		close(c->signals);
+	if (c->epoll >= 0)
+		close(c->epoll);
+	config_free(c->reload.config);
+	free(c->reload.warnings);
+	config_free(c->config);
+}
