@@ -437,7 +437,7 @@ coord_init(struct coord *c,
 		err = api_open(&c->api, options->run_dir);
 		if (err < 0)
 			log_err("%s/%s cannot be opened: %s", options->run_dir,
-				GATEWAY_API_SOCKET_NAME, err_str(err));
+				GATEWAY_API_SOCKET, err_str(err));
 	}
 	c->api.request = request_read;
 	c->api.context = c;

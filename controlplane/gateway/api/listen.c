@@ -52,7 +52,7 @@ api_open(struct api *api, const char *run_dir)
 	*api = (struct api){ .fd = -1, .epoll = -1 };
 	for (size_t i = 0; i < API_MAX_CLIENTS; i++)
 		api->clients[i].fd = -1;
-	n = snprintf(api->path, sizeof(api->path), "%s/%s", run_dir, GATEWAY_API_SOCKET_NAME);
+	n = snprintf(api->path, sizeof(api->path), "%s/%s", run_dir, GATEWAY_API_SOCKET);
 	if (n < 0 || (size_t)n >= sizeof(api->path))
 		return -ENAMETOOLONG;
 	api->epoll = epoll_create1(EPOLL_CLOEXEC);

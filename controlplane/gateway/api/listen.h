@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "controlplane/gateway/api/gateway_api.h"
+#include "controlplane/gateway/gateway_api.h"
 #include "lib/base/clock.h"
 
 #define API_MAX_CLIENTS 16

@@ -136,11 +136,14 @@ reload_begin(struct coord *c, uint32_t client)
 static void
 answer_done(struct coord *c)
 {
+	char summary[128];
 	json_t *answer;
 
 	if (c->reload.client == 0)
 		return;
-	answer = json_pack("{s:b, s:o}", "ok", 1, "warnings", lines_of(c->reload.warnings));
+	snprintf(summary, sizeof(summary), "%zu peers", c->config->n_peers);
+	answer = json_pack("{s:b, s:s, s:o}", "ok", 1, "summary", summary, "warnings",
+		lines_of(c->reload.warnings));
 	api_answer(&c->api, c->reload.client, json_dumps(answer, JSON_COMPACT), c->now);
 	json_decref(answer);
 }

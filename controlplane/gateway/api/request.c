@@ -68,11 +68,11 @@ request_read(void *context, uint32_t client, const char *line)
 		request_answer_error(c, client, "the request is not understood",
 			request == NULL ? "it is not JSON" : "it has no \"cmd\"",
 			"send one object per line, such as {\"cmd\":\"status\"}");
-	else if (strcmp(cmd, GATEWAY_API_CMD_STATUS) == 0)
+	else if (strcmp(cmd, "status") == 0)
 		ask_status(c, client);
-	else if (strcmp(cmd, GATEWAY_API_CMD_RELOAD) == 0)
+	else if (strcmp(cmd, "reload") == 0)
 		reload_begin(c, client);
-	else if (strcmp(cmd, GATEWAY_API_CMD_VERSION) == 0)
+	else if (strcmp(cmd, "version") == 0)
 		answer(c, client, json_pack("{s:b, s:s}", "ok", 1, "version", SLUICE_VERSION));
 	else
 		request_answer_error(c, client, "the command is not known",

@@ -151,7 +151,7 @@ workers(const struct snapshot *s)
 		double all = (double)w->busy_tsc + (double)w->idle_tsc;
 		json_t *o = json_object();
 
-		put(o, "core", json_integer(w->core));
+		put(o, "core", w->core >= 0 ? json_integer(w->core) : json_null());
 		put(o, "running", json_boolean(w->running));
 		put(o, "packets", count(w->packets));
 		put(o, "bursts", count(w->bursts));
@@ -256,6 +256,7 @@ status(const struct coord *c, const struct snapshot *s)
 	if (c->host != NULL)
 		host_facts(c->host, &facts);
 	public_key_format(&c->config->public_key, key);
+	put(o, "ok", json_true());
 	put(o, "version", json_string(SLUICE_VERSION));
 	put(o, "uptime_s", age(s->taken, c->started));
 	put(o, "attached", json_boolean(s->attached));
@@ -268,7 +269,7 @@ status(const struct coord *c, const struct snapshot *s)
 	put(o, "memory_locked",
 		json_pack("{s:b, s:b}", "controlplane", (int)s->keys_locked, "dataplane",
 			(int)s->dataplane_keys_locked));
-	put(o, "aead", s->aead_backend[0] != '\0' ? json_string(s->aead_backend) : json_null());
+	put(o, "aead_backend", s->aead_backend[0] != '\0' ? json_string(s->aead_backend) : json_null());
 	put(o, "notes", notes(c, s, &facts));
 	put(o, "handshakes", handshakes(&s->counters));
 	put(o, "sessions", json_integer(s->n_sessions));
@@ -282,8 +283,8 @@ status(const struct coord *c, const struct snapshot *s)
 char *
 status_json(const struct coord *c, const struct snapshot *s)
 {
-	json_t *answer = json_pack("{s:b, s:o}", "ok", 1, "status", status(c, s));
-	char *text = answer != NULL ? json_dumps(answer, JSON_COMPACT) : NULL;
+	json_t *answer = status(c, s);
+	char *text = json_dumps(answer, JSON_COMPACT);
 
 	json_decref(answer);
 	return text;
