@@ -104,7 +104,7 @@ def main():
         if (":" in p[0]) != (":" in p[2]):
             continue
         wire.send(*p)
-        kind = str(p[4][0]) if p[4] else "empty"
+        kind = str(p[4][0]) if p[4] and p[4][0] in (1, 2, 3, 4) else "other"
         types[kind] = types.get(kind, 0) + 1
         sent += 1
         time.sleep(1 / o.rate)
