@@ -10,6 +10,7 @@
 
 #include "controlplane/cli/ask.h"
 #include "controlplane/cli/command.h"
+#include "controlplane/gateway/api/gateway_api.h"
 
 #define TEXT_LEN 64
 
@@ -78,7 +79,7 @@ print_head(const json_t *status)
 	printf("  public key  %s\n", text(status, "public_key", "?"));
 	printf("  forwarding  IPv4 %s, IPv6 %s\n", text(forwarding, "ipv4", "?"),
 		text(forwarding, "ipv6", "?"));
-	printf("  cipher      %s\n", text(status, "aead_backend", "?"));
+	printf("  cipher      %s\n", text(status, "aead", "?"));
 	json_array_foreach(json_object_get(status, "notes"), i, note)
 		printf("  note        %s\n", json_string_value(note));
 }
@@ -126,7 +127,7 @@ print_workers(const json_t *workers)
 	json_array_foreach(workers, i, worker)
 	{
 		core = json_object_get(worker, "core");
-		if (json_is_integer(core))
+		if (json_is_integer(core) && json_integer_value(core) >= 0)
 			snprintf(where, sizeof(where), "%lld", (long long)json_integer_value(core));
 		else
 			snprintf(where, sizeof(where), "any");
@@ -175,7 +176,7 @@ cmd_status(int argc, char **argv)
 	};
 	const char *run_dir = COMMAND_DEFAULT_RUN_DIR;
 	bool json = false;
-	json_t *answer;
+	json_t *answer, *status;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
@@ -190,15 +191,15 @@ cmd_status(int argc, char **argv)
 	}
 	if (optind != argc)
 		return command_usage_error("status", "%s is too much", argv[optind]);
-	answer = ask_gateway("status", run_dir, "status");
+	answer = ask_gateway("status", run_dir, GATEWAY_API_CMD_STATUS);
 	if (answer == NULL)
 		return COMMAND_FAILED;
+	status = json_object_get(answer, "status");
 	if (json) {
-		json_object_del(answer, "ok");
-		json_dumpf(answer, stdout, JSON_INDENT(2));
+		json_dumpf(status, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {
-		print_text(answer);
+		print_text(status);
 	}
 	json_decref(answer);
 	return COMMAND_OK;
