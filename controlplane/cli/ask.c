@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "controlplane/gateway/api/gateway_api.h"
+#include "controlplane/gateway/gateway_api.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 
@@ -27,7 +27,7 @@ connect_once(const char *run_dir, struct sockaddr_un *sun)
 	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (sock < 0)
 		return -errno;
-	if (snprintf(sun->sun_path, sizeof(sun->sun_path), "%s/" GATEWAY_API_SOCKET_NAME,
+	if (snprintf(sun->sun_path, sizeof(sun->sun_path), "%s/" GATEWAY_API_SOCKET,
 		    run_dir) >= (int)sizeof(sun->sun_path)) {
 		close(sock);
 		return -ENAMETOOLONG;
@@ -133,7 +133,7 @@ ask_gateway(const char *name, const char *run_dir, const char *command)
 
 	if (sock < 0) {
 		fprintf(stderr,
-			"sluice %s: no gateway answers at %s/" GATEWAY_API_SOCKET_NAME ": %s; %s\n",
+			"sluice %s: no gateway answers at %s/" GATEWAY_API_SOCKET ": %s; %s\n",
 			name, run_dir, err_str(sock),
 			sock == -EACCES ? "run this as root or as a member of the socket's group"
 					: "start one with `sluice run`, or name its directory with "

@@ -2,7 +2,7 @@
  *
  * One question to a running gateway over its local API, one answer.
  *
- * Source: controlplane/gateway/api/gateway_api.h.
+ * Source: controlplane/gateway/gateway_api.h.
  */
 #ifndef CONTROLPLANE_CLI_ASK_H
 #define CONTROLPLANE_CLI_ASK_H

@@ -8,7 +8,7 @@
 
 #include "controlplane/cli/ask.h"
 #include "controlplane/cli/command.h"
-#include "controlplane/gateway/api/gateway_api.h"
+#include "controlplane/gateway/gateway_api.h"
 
 int
 cmd_reload(int argc, char **argv)

@@ -10,7 +10,7 @@
 
 #include "controlplane/cli/ask.h"
 #include "controlplane/cli/command.h"
-#include "controlplane/gateway/api/gateway_api.h"
+#include "controlplane/gateway/gateway_api.h"
 
 #define TEXT_LEN 64
 
