@@ -455,7 +455,21 @@ test_link(struct host *h)
 	tap_ok(has_routes_of_whole(), "all routes");
 }
 
-// A second host that only listens counts what another control plane changes.
+// IPv4 alone is the harder case: its routes go without a notification.
+static void
+test_link_v4(struct host *h)
+{
+	struct wish w = { .addresses = { "10.99.0.1/24" }, .prefixes = { "10.7.0.0/16" } };
+
+	tap_int(apply(h, &w), 0, "IPv4 only");
+	settle(h);
+	sh("ip link set sluice0 down; ip link set sluice0 up");
+	settle(h);
+	tap_ok(shows("ip route get 10.7.1.1", "dev sluice0"), "a short interruption is noticed");
+	tap_int(apply(h, &whole), 0, "back");
+}
+
+// A restarted control plane finds everything as it should be.
 static void
 test_restart(struct host **h)
 {
@@ -693,6 +707,7 @@ main(void)
 	test_other_tables(h);
 	test_meddling(h);
 	test_link(h);
+	test_link_v4(h);
 	test_restart(&h);
 	test_addresses(h);
 	test_strict(h);

@@ -271,7 +271,7 @@ test_other_journals(const char *before)
 		"rule inet 4242 priority 1 mark 0x1\nrule inet6 4242 priority 1 mark 0x1\n"
 		"before net/ipv4/conf/nobody0/forwarding 1\n"
 		"sysctl net/ipv6/conf/nobody0/accept_ra 1 2\nsysctl net/ipv4/conf/all/forwarding 5 "
-	        "5\n"
+		"5\n"
 		"tun sluice",
 		here.boot, (unsigned long)here.netns);
 	set_file(text);
