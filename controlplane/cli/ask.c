@@ -27,8 +27,8 @@ connect_once(const char *run_dir, struct sockaddr_un *sun)
 	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (sock < 0)
 		return -errno;
-	if (snprintf(sun->sun_path, sizeof(sun->sun_path), "%s/" GATEWAY_API_SOCKET,
-		    run_dir) >= (int)sizeof(sun->sun_path)) {
+	if (snprintf(sun->sun_path, sizeof(sun->sun_path), "%s/" GATEWAY_API_SOCKET, run_dir) >=
+		(int)sizeof(sun->sun_path)) {
 		close(sock);
 		return -ENAMETOOLONG;
 	}
@@ -144,7 +144,7 @@ ask_gateway(const char *name, const char *run_dir, const char *command)
 	if (answer == NULL)
 		fprintf(stderr,
 			"sluice %s: the gateway did not answer: %s; it may be restarting; try "
-			"again, "
+		        "again, "
 			"then see its log\n",
 			name, err_str(-errno));
 	close(sock);

@@ -8,7 +8,6 @@
 
 #include "controlplane/cli/ask.h"
 #include "controlplane/cli/command.h"
-#include "controlplane/gateway/gateway_api.h"
 
 int
 cmd_reload(int argc, char **argv)
@@ -19,10 +18,8 @@ cmd_reload(int argc, char **argv)
 		{},
 	};
 	const char *run_dir = COMMAND_DEFAULT_RUN_DIR;
-	const json_t *warning;
 	json_t *answer;
 	int option;
-	size_t i;
 
 	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		if (option == 'r')
@@ -34,13 +31,11 @@ cmd_reload(int argc, char **argv)
 	}
 	if (optind != argc)
 		return command_usage_error("reload", "%s is too much", argv[optind]);
-	answer = ask_gateway("reload", run_dir, GATEWAY_API_CMD_RELOAD);
+	answer = ask_gateway("reload", run_dir, "reload");
 	if (answer == NULL)
 		return COMMAND_FAILED;
-	json_array_foreach(json_object_get(answer, "warnings"), i, warning)
-		fprintf(stderr, "%s\n", json_string_value(warning));
-	printf("in force, generation %lld\n",
-		(long long)json_integer_value(json_object_get(answer, "generation")));
+	if (json_is_string(json_object_get(answer, "summary")))
+		puts(json_string_value(json_object_get(answer, "summary")));
 	json_decref(answer);
 	return COMMAND_OK;
 }

@@ -10,7 +10,6 @@
 
 #include "controlplane/cli/ask.h"
 #include "controlplane/cli/command.h"
-#include "controlplane/gateway/gateway_api.h"
 
 #define TEXT_LEN 64
 
@@ -79,7 +78,7 @@ print_head(const json_t *status)
 	printf("  public key  %s\n", text(status, "public_key", "?"));
 	printf("  forwarding  IPv4 %s, IPv6 %s\n", text(forwarding, "ipv4", "?"),
 		text(forwarding, "ipv6", "?"));
-	printf("  cipher      %s\n", text(status, "aead", "?"));
+	printf("  cipher      %s\n", text(status, "aead_backend", "?"));
 	json_array_foreach(json_object_get(status, "notes"), i, note)
 		printf("  note        %s\n", json_string_value(note));
 }
@@ -127,7 +126,7 @@ print_workers(const json_t *workers)
 	json_array_foreach(workers, i, worker)
 	{
 		core = json_object_get(worker, "core");
-		if (json_is_integer(core) && json_integer_value(core) >= 0)
+		if (json_is_integer(core))
 			snprintf(where, sizeof(where), "%lld", (long long)json_integer_value(core));
 		else
 			snprintf(where, sizeof(where), "any");
@@ -176,7 +175,7 @@ cmd_status(int argc, char **argv)
 	};
 	const char *run_dir = COMMAND_DEFAULT_RUN_DIR;
 	bool json = false;
-	json_t *answer, *status;
+	json_t *answer;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
@@ -191,15 +190,15 @@ cmd_status(int argc, char **argv)
 	}
 	if (optind != argc)
 		return command_usage_error("status", "%s is too much", argv[optind]);
-	answer = ask_gateway("status", run_dir, GATEWAY_API_CMD_STATUS);
+	answer = ask_gateway("status", run_dir, "status");
 	if (answer == NULL)
 		return COMMAND_FAILED;
-	status = json_object_get(answer, "status");
 	if (json) {
-		json_dumpf(status, stdout, JSON_INDENT(2));
+		json_object_del(answer, "ok");
+		json_dumpf(answer, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {
-		print_text(status);
+		print_text(answer);
 	}
 	json_decref(answer);
 	return COMMAND_OK;
