@@ -216,6 +216,21 @@ count(struct socket_tx *tx, uint32_t packets, uint32_t bytes)
 	tx->counters->tx_bytes += bytes;
 }
 
+// Whether an error can be about the source address: this machine may have lost it.
+static bool
+is_about_source(int err)
+{
+	// By the kernel's version and the family.
+	return err == -EINVAL || err == -ENETUNREACH || err == -EADDRNOTAVAIL;
+}
+
+// Whether an error can be about UDP_SEGMENT.
+static bool
+is_about_cutting(int err)
+{
+	return err == -EINVAL || err == -EIO || err == -EMSGSIZE || err == -EOPNOTSUPP;
+}
+
 // Send the packets of a group one by one: the kernel cuts what is too long for the path into
 // fragments, but not into segments.
 static void
@@ -231,14 +246,17 @@ send_singly(struct socket_tx *tx, int fd, const struct socket_tx_group *g)
 		.msg_iovlen = 1,
 	};
 	uint32_t n_refused = 0;
-	int one;
+	int one = 0;
 
 	address(&msg, g, with_local);
 	for (struct pkt *p = g->first; p != NULL; p = p->next) {
+		if (one == -ENETUNREACH) {
+			n_refused++; // from any address, and so for all
+			continue;
+		}
 		iov = (struct iovec){ p->data, p->len };
 		one = send_message(tx, fd, &msg);
-		if (one == -EINVAL && with_local) {
-			// This machine has lost the address that the peer wrote to.
+		if (with_local && is_about_source(one)) {
 			with_local = false;
 			address(&msg, g, false);
 			one = send_message(tx, fd, &msg);
@@ -253,13 +271,6 @@ send_singly(struct socket_tx *tx, int fd, const struct socket_tx_group *g)
 		remember_refusal(tx, g); // it was the cutting that did not work
 }
 
-// Whether an error can be about UDP_SEGMENT or about the source address.
-static bool
-is_about_form(int err)
-{
-	return err == -EINVAL || err == -EIO || err == -EMSGSIZE || err == -EOPNOTSUPP;
-}
-
 // Send a message at which sendmmsg() stopped with an error that may have been another's.
 static void
 send_again(struct socket_tx *tx, struct socket_tx_batch *b, unsigned i)
@@ -269,7 +280,8 @@ send_again(struct socket_tx *tx, struct socket_tx_batch *b, unsigned i)
 
 	if (err == 0)
 		count(tx, g->n, g->len);
-	else if (is_about_form(err) && (g->n > 1 || has_local(&g->outer)))
+	else if ((g->n > 1 && is_about_cutting(err)) ||
+		 (has_local(&g->outer) && is_about_source(err)))
 		send_singly(tx, b->fd, g);
 	else
 		tx->counters->tx_dropped += g->n;
