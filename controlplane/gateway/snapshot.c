@@ -68,7 +68,6 @@ copy_ports(struct snapshot *s, const struct shm_state *state)
 static void
 copy_dataplane(struct snapshot *s, const struct shm_state *state)
 {
-	s->keeper_pid = state->keeper_pid;
 	s->forwarder_pid = state->forwarder_pid;
 	s->forwarder_starts = state->forwarder_starts;
 	s->forwarder_start.ns = state->forwarder_start_ns;
@@ -97,8 +96,10 @@ snapshot_create(const struct engine *e, struct mono now)
 	s->n_commands_lost = e->dp->n_lost;
 	s->n_inject_full = e->dp->n_inject_full;
 	s->keys_locked = secret_memory_locked();
-	if (e->dp->attached)
+	if (e->dp->attached) {
+		s->keeper_pid = e->dp->keeper_pid;
 		copy_dataplane(s, e->dp->state);
+	}
 	s->room = e->peers.end;
 	s->peers = calloc(s->room + 1, sizeof(s->peers[0]));
 	if (s->peers == NULL) {

@@ -98,6 +98,18 @@ attach_connect(struct attach *a, struct mono now)
 	attach_end(a, &none, now);
 }
 
+// Who sits at the other end, from the kernel: 0 if it does not say.
+static uint32_t
+pid_of_keeper(int sock)
+{
+	struct ucred cred = {};
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.pid < 0)
+		return 0;
+	return (uint32_t)cred.pid;
+}
+
 static int
 map_regions(const int fds[SHM_N_FDS], struct dataplane_grant *g)
 {
@@ -139,7 +151,8 @@ join(struct attach *a,
 {
 	struct dataplane_grant g = { .boot_of_keeper_ns = msg->boot_of_keeper_ns,
 		.epoch = msg->epoch,
-		.listen_port = msg->listen_port };
+		.listen_port = msg->listen_port,
+		.keeper_pid = pid_of_keeper(a->sock) };
 	int err;
 
 	if (n != SHM_N_FDS - (msg->has_wire6 != 0 ? 0u : 1u) || msg->boot_of_keeper_ns == 0)

@@ -64,6 +64,7 @@ dataplane_join(struct dataplane *dp, const struct dataplane_grant *g)
 	dp->boot_of_keeper_ns = g->boot_of_keeper_ns;
 	dp->epoch = g->epoch;
 	dp->listen_port = g->listen_port;
+	dp->keeper_pid = g->keeper_pid;
 	dp->to_dp->magic = SHM_MAGIC; // ours to write
 	dp->to_dp->abi_version = SHM_ABI_VERSION;
 	dp->to_dp->layout_hash = shm_layout_hash();

@@ -33,6 +33,7 @@ struct dataplane {
 	struct shm_ring_rx events, punt;
 	int bell_dp, bell_cp; /* eventfds; -1: none */
 	uint16_t listen_port;
+	uint32_t keeper_pid; /* 0: not known */
 	uint32_t epoch;
 
 	struct secret_pool pool; /* of queued commands: they may carry keys */
@@ -57,6 +58,7 @@ struct dataplane_grant {
 	uint64_t boot_of_keeper_ns;
 	uint32_t epoch;
 	uint16_t listen_port;
+	uint32_t keeper_pid; /* 0: not known */
 };
 
 void dataplane_init(struct dataplane *dp);
