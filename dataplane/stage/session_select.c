@@ -17,16 +17,6 @@ ask(struct worker *w, enum shm_event_kind kind, uint32_t peer, uint32_t index)
 		wait->asked_ns = w->now_ns;
 }
 
-static bool
-is_usable(struct worker *w, uint32_t slot)
-{
-	const struct shm_session_tx *tx = &w->sessions.keys->tx[slot];
-
-	if (slot == 0 || w->now_ns - tx->birth_ns >= (uint64_t)WG_REJECT_AFTER_TIME_NS)
-		return false;
-	return atomic_load_explicit(&tx->counter, memory_order_relaxed) < WG_REJECT_AFTER_MESSAGES;
-}
-
 void
 session_select(struct worker *w, struct burst *b)
 {
@@ -48,7 +38,9 @@ session_select(struct worker *w, struct burst *b)
 
 		// Behind those that wait already, also when the session has just come: order is
 		// kept.
-		if (__builtin_expect(!is_usable(w, p->slot) || w->waiting[p->peer].n > 0, 0)) {
+		if (__builtin_expect(!session_can_send(&w->sessions, p->slot, w->now_ns) ||
+					     w->waiting[p->peer].n > 0,
+			    0)) {
 			if (p->kind == PKT_KEEPALIVE) {
 				drop(w, p, DROP_KEEPALIVE);
 				continue;

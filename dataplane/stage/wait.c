@@ -53,10 +53,8 @@ has_session(const struct worker *w, uint32_t peer)
 {
 	uint64_t word =
 		atomic_load_explicit(&w->sessions.state->keypairs[peer], memory_order_acquire);
-	uint32_t slot = shm_keypairs_current(word);
-
-	return slot != 0 &&
-	       w->now_ns - w->sessions.keys->tx[slot].birth_ns < (uint64_t)WG_REJECT_AFTER_TIME_NS;
+	// The same question as in session_select(): a yes there and a no here would go on for ever.
+	return session_can_send(&w->sessions, shm_keypairs_current(word), w->now_ns);
 }
 
 static void

@@ -17,6 +17,7 @@
 
 #include "dataplane/path/pkt.h"
 #include "lib/shm/shm_abi.h"
+#include "lib/wg/limits.h"
 #include "lib/wg/replay.h"
 
 struct session_table {
@@ -35,10 +36,42 @@ static_assert(offsetof(struct pkt_outer, ifindex) == offsetof(struct shm_path, i
 
 /* --- for workers --- */
 
+/* No slot from here on was ever used. */
+static inline uint32_t
+session_end(const struct session_table *t)
+{
+	// Pairs with the release in session_install(): it is raised before the slot can be found.
+	return atomic_load_explicit(&t->state->sessions_end, memory_order_acquire);
+}
+
 static inline struct wg_replay *
 session_replay(const struct session_table *t, uint32_t slot)
 {
 	return (struct wg_replay *)&t->keys->replay[slot];
+}
+
+/*
+ * How far ahead of a worker's clock a birth may lie: the worker reads its clock once per round, and
+ * a session may be born and installed later in the same round.
+ */
+#define SESSION_BIRTH_AHEAD_NS ((uint64_t)NS_PER_S)
+
+/* Whether a session born then must neither send nor receive any more (REJECT_AFTER_TIME). */
+static inline bool
+session_is_expired(uint64_t birth_ns, uint64_t now_ns)
+{
+	return now_ns - birth_ns + SESSION_BIRTH_AHEAD_NS >=
+	       (uint64_t)WG_REJECT_AFTER_TIME_NS + SESSION_BIRTH_AHEAD_NS;
+}
+
+/* Whether this slot (0: none) may seal another packet. */
+static inline bool
+session_can_send(const struct session_table *t, uint32_t slot, uint64_t now_ns)
+{
+	const struct shm_session_tx *tx = &t->keys->tx[slot];
+
+	return slot != 0 && !session_is_expired(tx->birth_ns, now_ns) &&
+	       atomic_load_explicit(&tx->counter, memory_order_relaxed) < WG_REJECT_AFTER_MESSAGES;
 }
 
 /* The peer's path; family 0 when it has none.  Valid until a quiescent point. */
@@ -95,15 +128,14 @@ session_promote(const struct session_table *t, uint32_t peer, uint32_t slot, uin
 
 /*
  * Install a session: keys first, index last.  An initiator's becomes `current`, a responder's
- * `next`.  ret_freed is the slot that falls out of the peer (0: none); it stays valid for workers until
- * session_wipe() after a quiescent point.
+ * `next`.  ret_freed is the slot that falls out of the peer (0: none); it stays valid for workers
+ * until session_wipe() after a quiescent point.
  *
  * Installing what is installed already (same index, same peer) changes nothing and succeeds.
  * Returns 0, -EEXIST (the slot holds another session), or -ERANGE.
  */
-[[nodiscard]] int session_install(struct session_table *t,
-	const struct shm_cmd_session *cmd,
-	uint32_t *ret_freed);
+[[nodiscard]] int
+session_install(struct session_table *t, const struct shm_cmd_session *cmd, uint32_t *ret_freed);
 
 /* Whether a slot is one of its peer's three. */
 bool session_is_linked(const struct session_table *t, uint32_t peer, uint32_t slot);
