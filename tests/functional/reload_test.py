@@ -70,22 +70,23 @@ def changes(tap, site):
     apply(tap, gw, "the peer again", [a, b, c])
     tap.ok(reaches(site, b, 20), "the peer is reached again", site.diagnose())
 
-    c.allowed.append("10.50.0.0/16")
-    c.host.ip("addr add 10.50.0.1/32 dev lo")
-    tap.ok(site.lan.ping("10.50.0.1", 2, wait=2) == 0, "a prefix nobody was given is not reached")
+    # Inside the gateway's own prefix, so that nothing is sent to anybody else while no peer has it.
+    c.allowed.append("10.99.50.0/24")
+    for host, address in ((c.host, "10.99.50.1"), (b.host, "10.99.50.129")):
+        host.ip(f"addr add {address}/32 dev lo")
+    tap.ok(site.lan.ping("10.99.50.1", 2, wait=2) == 0, "a prefix nobody was given is not reached")
     session = c.handshake()
     apply(tap, gw, "a prefix more", [a, b, c])
-    tap.ok(site.lan.ping("10.50.0.1") == 3 and "10.50.0.0/16" in routes(site), "a prefix that was added is reached", routes(site))
+    tap.ok(site.lan.ping("10.99.50.1") == 3, "a prefix that was added is reached", routes(site))
     tap.equal(c.handshake(), session, "in the session that was there")
-    c.allowed.append("10.50.7.0/24")
-    b.allowed.append("10.50.9.0/24")
-    b.host.ip("addr add 10.50.9.1/32 dev lo")
+    b.allowed.append("10.99.50.128/25")
     apply(tap, gw, "a prefix inside another peer's", [a, b, c])
-    tap.ok(site.lan.ping("10.50.9.1") == 3 and site.lan.ping("10.50.0.1") == 3, "the longest prefix wins")
+    tap.ok(site.lan.ping("10.99.50.129") == 3 and site.lan.ping("10.99.50.1") == 3, "the longest prefix wins")
     c.allowed = c.allowed[:2]
     b.allowed = b.allowed[:2]
     apply(tap, gw, "the prefixes are gone", [a, b, c])
-    tap.ok("10.50." not in routes(site) and site.lan.ping("10.50.0.1", 2, wait=2) == 0, "and so are their routes", routes(site))
+    tap.ok("10.99.50." not in routes(site) and site.lan.ping("10.99.50.1", 2, wait=2) == 0, "and so are their routes",
+           routes(site))
 
     c.psk = lab.new_psk()
     apply(tap, gw, "a peer gets a preshared key", [a, b, c])

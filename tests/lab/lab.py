@@ -319,6 +319,7 @@ class Host:
     def __init__(self, lab, name):
         self.lab, self.name, self.ns = lab, name, lab.prefix + name
         self.has_zero_sum_fault = False  # see seqflow --no-zero-sum
+        self.has_stock_wireguard = False
         sh(["ip", "netns", "add", self.ns])
         lab.hosts.append(self)
         self.ip("link set lo up")
@@ -365,6 +366,12 @@ class Host:
         wait_for(lambda: self.ping(to, 1, wait=1, options=options), seconds, f"{self.name}: ping {to}", 0)
         return time.monotonic() - began
 
+    def sockets_full(self):
+        """Datagrams that found the socket full, of all UDP sockets of this host together."""
+        udp = [line.split() for line in self.run("cat /proc/net/snmp").splitlines() if line.startswith("Udp:")]
+        v6 = re.search(r"Udp6RcvbufErrors\s+(\d+)", self.run("cat /proc/net/snmp6"))
+        return int(udp[1][udp[0].index("RcvbufErrors")]) + (int(v6[1]) if v6 else 0)
+
     def device_drops(self):
         """Packets that the queues of this host's devices refused, and datagrams that found their socket full."""
         found = {}
@@ -374,11 +381,7 @@ class Host:
             for what, at in (("rx", 3), ("tx", 11)):
                 if int(field[at]):
                     found[f"{name.strip()} {what}"] = int(field[at])
-        for line in self.run("cat /proc/net/snmp6").splitlines():
-            if line.startswith("Udp6RcvbufErrors") and int(line.split()[1]):
-                found["udp6 socket full"] = int(line.split()[1])
-        udp = [line.split() for line in self.run("cat /proc/net/snmp").splitlines() if line.startswith("Udp:")]
-        full = int(udp[1][udp[0].index("RcvbufErrors")])
+        full = self.sockets_full()
         if full:
             found["udp socket full"] = full
         return found
@@ -505,6 +508,7 @@ class StockWireguard:
         # sockets: they keep their first source address, so that it could not roam.
         more = "" if self.kind == "wireguard-go" else "--threads 1 --disable-drop-privileges --disable-connected-udp"
         self.host.has_zero_sum_fault = self.kind == "wireguard-go"
+        self.host.has_stock_wireguard = True
         env = dict(os.environ, WG_PROCESS_FOREGROUND="1", LOG_LEVEL="error")
         self.process = self.host.spawn(f"{program} -f {more} {self.device}", self.kind, env=env)
         control = f"/var/run/wireguard/{self.device}.sock"
@@ -948,6 +952,8 @@ class Flow:
             raise LabError("no seqflow found: give --tools DIR or SLUICE_TOOLS")
         self.name = name
         self.rate = rate / getattr(lab.options, "slow", 1)
+        self.sink_host = sink
+        self.full_before = sink.sockets_full() if sink.has_stock_wireguard else 0
         self.sink = sink.spawn([tool, "recv", "--port", str(port), "--flows", str(flows)], f"{name}-recv", capture=True)
         wait_for(lambda: "listening" in self.sink.tail(), 5, "seqflow recv")
         words = [tool, "send", "--port", str(port), "--rate", f"{self.rate:g}", "--flows", str(flows), "--size", str(size),
@@ -980,7 +986,8 @@ class Flow:
             self.sink.wait(patience)  # it ends by itself when the goodbyes have come
         except subprocess.TimeoutExpired:
             self.sink.stop()
-        return Result(self.name, last_json(self.source), last_json(self.sink))
+        full = self.sink_host.sockets_full() - self.full_before if self.sink_host.has_stock_wireguard else 0
+        return Result(self.name, last_json(self.source), last_json(self.sink), full)
 
 
 def last_json(process):
@@ -993,14 +1000,17 @@ def last_json(process):
 class Result:
     """What became of the packets of one Flow."""
 
-    def __init__(self, name, sent, got):
+    def __init__(self, name, sent, got, sockets_full=0):
+        """sockets_full: what all sockets of the sink's host dropped meanwhile, the stock WireGuard's among them"""
         self.name, self.raw_sent, self.raw = name, sent, got
         self.sent, self.received = sent["sent"], got["received"]
         # By the sender's own count: the goodbyes may be lost too.
         self.missing = self.sent - self.received
         self.sink_dropped = got["socket_dropped"]
-        # What the sink's own socket dropped was carried to it: said apart, and not held against who is between.
-        self.lost = max(0, self.missing - self.sink_dropped)
+        # What the sockets of the sink's end dropped, the program's and the stock WireGuard's before it, was carried
+        # to them: said apart, and not held against who is between.
+        self.stock_dropped = max(0, sockets_full - self.sink_dropped)
+        self.lost = max(0, self.missing - self.sink_dropped - self.stock_dropped)
         self.duplicated, self.reordered = got["duplicated"], got["reordered"]
         self.corrupted, self.foreign = got["corrupted"], got["foreign"]
         self.blocked, self.errors, self.slipped_ms = sent["blocked"], sent["errors"], sent["slipped_ms"]
@@ -1017,7 +1027,8 @@ class Result:
 
     def __str__(self):
         apart = ", ".join(f"{text} {n:g}" for text, n in (
-            ("dropped by the sink's own socket", self.sink_dropped), ("refused by the sender's own queue", self.blocked),
+            ("dropped by the sink's own socket", self.sink_dropped),
+            ("dropped by the stock peer's own socket", self.stock_dropped), ("refused by the sender's own queue", self.blocked),
             ("send errors", self.errors), ("sender late by ms", round(self.slipped_ms)),
             ("corrupted", self.corrupted), ("foreign", self.foreign)) if n)
         return (f"{self.name}: sent {self.sent}, received {self.received}, lost {self.lost}, duplicated {self.duplicated}, "
