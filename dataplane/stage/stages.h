@@ -49,7 +49,10 @@ void refuse(struct worker *w,
 
 /* Keep a packet until its peer has a session.  Takes ownership. */
 void wait_for_session(struct worker *w, struct pkt *p);
-/* Take what waits for peers that have a session now, up to a burst. True: there was some. */
+/*
+ * Take what waits for peers that have a session now, up to a burst.  True: there was some, and
+ * there may be more (the burst may be empty: packets whose prefix has left their peer are dropped).
+ */
 bool waiting_take(struct worker *w, struct burst *b);
 /* Drop what waited too long, or (only_peer) everything of one peer, with ICMP errors. */
 void waiting_expire(struct worker *w, uint32_t only_peer);

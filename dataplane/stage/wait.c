@@ -67,6 +67,8 @@ unlist(struct worker *w, uint32_t at)
 bool
 waiting_take(struct worker *w, struct burst *b)
 {
+	bool took = false;
+
 	b->n = 0;
 	for (uint32_t at = 0; at < w->n_waiting_peers;) {
 		uint32_t peer = w->waiting_peers[at];
@@ -80,17 +82,21 @@ waiting_take(struct worker *w, struct burst *b)
 			break; // all of a peer at once, or what is left would be overtaken
 		while (wait->n > 0) {
 			struct pkt *p = take_first(w, wait);
+			struct ip_view *v = &b->view[b->n];
 
 			// It was parsed when it came: only the view has to be found again.
-			if (ip_parse(p->data, p->len, &b->view[b->n]))
-				b->pkt[b->n++] = p;
-			else
+			if (!ip_parse(p->data, p->len, v))
 				drop(w, p, DROP_INNER_MALFORMED);
+			else if (fib_lookup(&w->tables->fib, v->family, v->dst) != peer)
+				drop(w, p, DROP_NO_PEER); // its prefix went elsewhere meanwhile
+			else
+				b->pkt[b->n++] = p;
 		}
 		wait->asked_ns = 0; // the next lack of a session is asked for at once
 		unlist(w, at);
+		took = true;
 	}
-	return b->n > 0;
+	return took;
 }
 
 void
