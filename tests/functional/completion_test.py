@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What bash proposes for a command line that begins with `sluice`: every command and option, and nothing else.
+
+    completion_test.py --bin DIR   DIR: a prefix that `meson install` filled, or a build folder
+"""
+import argparse, os, re, subprocess, sys, tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lab"))
+from tap import Tap
+
+SCRIPT = os.path.join(ROOT, "controlplane", "cli", "completion", "sluice.bash")
+PLACES = ("bin/sluice", "controlplane/cli/sluice", "sluice")
+SIDE_PLACES = {"sluice-dataplane": ("bin", "dataplane"), "sluice-controlplane": ("bin", "controlplane/gateway")}
+RUN = """
+source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+_sluice
+((${#COMPREPLY[@]} == 0)) || printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def proposals(*words, folder=None):
+    """For these words, the last of which is being typed."""
+    run = subprocess.run(["bash", "--norc", "-c", RUN, "bash", SCRIPT, *words], capture_output=True, text=True,
+                         cwd=folder, timeout=30)
+    return sorted(run.stdout.splitlines()) if run.returncode == 0 and not run.stderr else run.stderr or run.returncode
+
+
+def said_by(path, *words):
+    return subprocess.run([path, *words], capture_output=True, text=True, timeout=30).stdout
+
+
+def options_in(text):
+    return {"--" + name for name in re.findall(r"(?<![\w-])--([a-z][a-z-]*)", text)}
+
+
+def check_commands(tap, sluice):
+    commands = re.findall(r"(?m)^  ([a-z]+) +\S", said_by(sluice, "help"))
+    tap.ok(len(commands) >= 9, "`sluice help` lists the commands", commands)
+    tap.equal(proposals("sluice", ""), sorted(commands + ["--help", "--version"]), "all commands are proposed")
+    tap.equal(proposals("sluice", "re"), ["reload"], "what was typed narrows them")
+    tap.equal(proposals("sluice", "help", ""), sorted(set(commands) - {"help"} | {"config"}), "help takes a command, or config")
+    tap.equal(proposals("sluice", "help", "run", ""), [], "and one only")
+    for command in commands:
+        if command == "help":
+            continue
+        wanted = sorted(options_in(said_by(sluice, "help", command)) | {"--run-dir", "--help"})
+        tap.equal(proposals("sluice", command, "-"), wanted, f"{command} has these options")
+
+
+def check_values(tap):
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(os.path.join(folder, "gateways"))
+        open(os.path.join(folder, "gateway one.yaml"), "w").close()
+        both, one = ["gateway one.yaml", "gateways"], ["gateways"]
+        tap.equal(proposals("sluice", "run", "--config", "gat", folder=folder), both, "--config takes a file")
+        tap.equal(proposals("sluice", "run", "--config", "=", "gat", folder=folder), both, "--config=file too")
+        tap.equal(proposals("sluice", "run", "--config", "=", folder=folder), both, "also with nothing behind it")
+        tap.equal(proposals("sluice", "run", "--state-dir", "gat", folder=folder), one, "--state-dir takes a folder")
+        tap.equal(proposals("sluice", "import", "--key-dir", "gat", folder=folder), one, "--key-dir takes a folder")
+        tap.equal(proposals("sluice", "status", "--run-dir", "gat", folder=folder), one, "--run-dir takes a folder")
+        tap.equal(proposals("sluice", "check", "gat", folder=folder), both, "check takes a file")
+        tap.equal(proposals("sluice", "import", "--force", "gat", folder=folder), both, "import takes a file behind options")
+        tap.equal(proposals("sluice", "import", "--key-dir", "gateways", "gat", folder=folder), both, "and behind their values")
+        tap.equal(proposals("sluice", "status", "gat", folder=folder), [], "status takes none")
+
+
+def check_program(tap, folder, name):
+    path = next((p for p in (os.path.join(folder, d, name) for d in SIDE_PLACES[name]) if os.access(p, os.X_OK)), None)
+    if path is None:
+        tap.skip(f"{name} has its options", "it is not built")
+        return
+    tap.equal(proposals("/usr/bin/" + name, "-"), sorted(options_in(said_by(path, "--help"))), f"{name} has its options")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", default=os.environ.get("SLUICE_BIN"), help="where the programs are")
+    options, _ = parser.parse_known_args()  # the other tests know more
+    tap = Tap()
+    places = (os.path.join(options.bin or "", place) for place in PLACES)
+    sluice = next((p for p in places if options.bin and os.access(p, os.X_OK)), None)
+    if sluice is None:
+        sys.exit(f"{options.bin}: there is no sluice; name a prefix or a build folder with --bin")
+    check_commands(tap, sluice)
+    check_values(tap)
+    for name in SIDE_PLACES:
+        check_program(tap, options.bin, name)
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
