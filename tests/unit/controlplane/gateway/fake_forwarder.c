@@ -71,12 +71,12 @@ fake_grant(struct fake_forwarder *f)
 	f->to_dp = must_map(f->to_dp_fd, sizeof(*f->to_dp), true);
 	f->to_cp = must_map(f->to_cp_fd, sizeof(*f->to_cp), true);
 	f->generation = 0;
-	shm_ring_rx_init(&f->commands, &f->to_cp->commands_tail, &f->to_dp->commands_head, f->to_dp->commands,
-		sizeof(struct shm_command), SHM_N_COMMANDS);
-	shm_ring_rx_init(&f->inject, &f->to_cp->inject_tail, &f->to_dp->inject_head, f->to_dp->inject,
-		sizeof(struct shm_packet), SHM_N_PACKETS);
-	shm_ring_tx_init(&f->events, &f->to_cp->events_head, &f->to_dp->events_tail, f->to_cp->events,
-		sizeof(struct shm_event), SHM_N_EVENTS);
+	shm_ring_rx_init(&f->commands, &f->to_cp->commands_tail, &f->to_dp->commands_head,
+		f->to_dp->commands, sizeof(struct shm_command), SHM_N_COMMANDS);
+	shm_ring_rx_init(&f->inject, &f->to_cp->inject_tail, &f->to_dp->inject_head,
+		f->to_dp->inject, sizeof(struct shm_packet), SHM_N_PACKETS);
+	shm_ring_tx_init(&f->events, &f->to_cp->events_head, &f->to_dp->events_tail,
+		f->to_cp->events, sizeof(struct shm_event), SHM_N_EVENTS);
 	shm_ring_tx_init(&f->punt, &f->to_cp->punt_head, &f->to_dp->punt_tail, f->to_cp->punt,
 		sizeof(struct shm_packet), SHM_N_PACKETS);
 	return (struct dataplane_grant){
@@ -109,7 +109,9 @@ static void
 free_slot(struct fake_forwarder *f, uint32_t slot)
 {
 	struct shm_session_row *row = &f->state->sessions[slot];
-	struct shm_event event = { .kind = SHM_EV_SESSION_FREED, .peer = row->peer, .index = row->receiver_index };
+	struct shm_event event = {
+		.kind = SHM_EV_SESSION_FREED, .peer = row->peer, .index = row->receiver_index
+	};
 
 	if (slot == 0)
 		return;
@@ -122,7 +124,9 @@ install(struct fake_forwarder *f, const struct shm_cmd_session *c)
 {
 	uint32_t slot = shm_index_slot(c->receiver_index);
 	struct shm_session_row *row = &f->state->sessions[slot];
-	struct shm_event event = { .kind = SHM_EV_SESSION, .peer = c->peer, .index = c->receiver_index };
+	struct shm_event event = {
+		.kind = SHM_EV_SESSION, .peer = c->peer, .index = c->receiver_index
+	};
 	uint64_t word = f->state->keypairs[c->peer];
 
 	f->n_sessions++;
@@ -140,10 +144,12 @@ install(struct fake_forwarder *f, const struct shm_cmd_session *c)
 			f->state->sessions_end = slot + 1;
 		if (c->role == SHM_ROLE_INITIATOR) {
 			free_slot(f, shm_keypairs_previous(word));
-			word = SHM_KEYPAIRS(shm_keypairs_current(word), slot, shm_keypairs_next(word));
+			word = SHM_KEYPAIRS(
+				shm_keypairs_current(word), slot, shm_keypairs_next(word));
 		} else {
 			free_slot(f, shm_keypairs_next(word));
-			word = SHM_KEYPAIRS(shm_keypairs_previous(word), shm_keypairs_current(word), slot);
+			word = SHM_KEYPAIRS(
+				shm_keypairs_previous(word), shm_keypairs_current(word), slot);
 		}
 		f->state->keypairs[c->peer] = word;
 	}
@@ -158,7 +164,8 @@ fake_promote(struct fake_forwarder *f, uint32_t peer)
 
 	free_slot(f, shm_keypairs_previous(word));
 	f->state->keypairs[peer] = SHM_KEYPAIRS(shm_keypairs_current(word), next, 0);
-	fake_say(f, (struct shm_event){ .kind = SHM_EV_PROMOTED, .peer = peer,
+	fake_say(f, (struct shm_event){ .kind = SHM_EV_PROMOTED,
+			    .peer = peer,
 			    .index = f->state->sessions[next].receiver_index });
 }
 
@@ -167,7 +174,8 @@ remove_session(struct fake_forwarder *f, const struct shm_cmd_session_gone *c)
 {
 	uint32_t slot = shm_index_slot(c->receiver_index);
 	uint64_t word = f->state->keypairs[c->peer];
-	uint32_t p = shm_keypairs_previous(word), k = shm_keypairs_current(word), n = shm_keypairs_next(word);
+	uint32_t p = shm_keypairs_previous(word), k = shm_keypairs_current(word),
+		 n = shm_keypairs_next(word);
 
 	f->n_gone++;
 	if (f->state->sessions[slot].receiver_index != c->receiver_index)

@@ -26,7 +26,7 @@ struct fake_forwarder {
 	bool forget_base;    /* the next delta is refused with SHM_REFUSED_BASE */
 	uint64_t generation; /* open; 0: none */
 	bool full;
-	struct shm_peer_row *peers;  /* of the open generation, SHM_MAX_PEERS */
+	struct shm_peer_row *peers; /* of the open generation, SHM_MAX_PEERS */
 	struct shm_prefix_row *prefixes;
 	uint32_t n_prefixes;
 

@@ -52,7 +52,8 @@ main(void)
 		}
 	}
 	pthread_join(thread, NULL);
-	tap_int(expected - 1, N_LETTERS, "every letter of another thread arrives, the bell never misses one");
+	tap_int(expected - 1, N_LETTERS,
+		"every letter of another thread arrives, the bell never misses one");
 	tap_ok(in_order, "in order");
 	tap_ok(!rings(), "and it is silent at the end");
 	mailbox_post(&box, letter_create(LETTER_STOP));

@@ -52,7 +52,8 @@ test_round(void)
 	s = state_file_find(&b, &(struct public_key){ { 9 } });
 	tap_ok(s != NULL && s->rx.bytes[1] == 1 && s->tx.bytes[1] == 9,
 		"an older timestamp does not replace a later one, the other of the pair may");
-	tap_ok(state_file_find(&b, &(struct public_key){ { 4 } }) == NULL, "a stranger is not found");
+	tap_ok(state_file_find(&b, &(struct public_key){ { 4 } }) == NULL,
+		"a stranger is not found");
 	state_file_fini(&a);
 	state_file_fini(&b);
 }
@@ -66,7 +67,8 @@ test_damage(void)
 	char text[1024];
 	size_t skipped;
 
-	snprintf(text, sizeof(text), "sluice-timestamps 1\nnonsense\n%s%.50s\n%sAwAA", good, good, good);
+	snprintf(text, sizeof(text), "sluice-timestamps 1\nnonsense\n%s%.50s\n%sAwAA", good, good,
+		good);
 	write_text(text);
 	tap_int(state_file_load(&a, path, &skipped), 0, "a damaged file is read");
 	tap_int(a.n, 1, "as far as it is understood, each key once");
@@ -91,7 +93,8 @@ test_no_folder(void)
 {
 	struct state_file a = {};
 
-	tap_int(state_file_save(&a, "/nowhere/at/all/timestamps"), -ENOENT, "a folder that is missing is said");
+	tap_int(state_file_save(&a, "/nowhere/at/all/timestamps"), -ENOENT,
+		"a folder that is missing is said");
 }
 
 int

@@ -128,14 +128,16 @@ test_hostile_state(void)
 		rows[i] = (uint8_t)rand();
 	s.f.state->sessions_end = UINT32_MAX;
 	for (uint32_t i = 0; i < 64; i++)
-		s.f.state->keypairs[i] = (uint64_t)rand() << 33 ^ (uint64_t)rand() << 11 ^ (uint64_t)rand();
+		s.f.state->keypairs[i] =
+			(uint64_t)rand() << 33 ^ (uint64_t)rand() << 11 ^ (uint64_t)rand();
 	s.f.state->n_workers = UINT32_MAX;
 	s.f.state->applied_which = 77;
 	for (uint32_t i = 0; i < 64; i++) {
 		dataplane_keypairs(&s.dp, i, &k);
 		dataplane_counters(&s.dp, i, &counters);
 	}
-	tap_ok(!dataplane_session(&s.dp, 0, &session) && !dataplane_session(&s.dp, UINT32_MAX, &session),
+	tap_ok(!dataplane_session(&s.dp, 0, &session) &&
+			!dataplane_session(&s.dp, UINT32_MAX, &session),
 		"slots that do not exist hold no session");
 	tap_ok(dataplane_applied(&s.dp, &generation, &n_peers, &n_prefixes) == NULL,
 		"there are two halves, no third");
@@ -146,11 +148,15 @@ test_hostile_state(void)
 			n_peers == SHM_MAX_PEERS && n_prefixes == SHM_MAX_PREFIXES,
 		"counts are cut to what there is room for");
 
-	s.f.state->sessions[3] = (struct shm_session_row){ .receiver_index = 9u << 20 | 4, .role = SHM_ROLE_INITIATOR };
-	tap_ok(!dataplane_session(&s.dp, 3, &session), "an index of another slot is no session of this one");
-	s.f.state->sessions[3] = (struct shm_session_row){ .receiver_index = 9u << 20 | 3,
-		.role = SHM_ROLE_INITIATOR, .peer = 5 };
-	tap_ok(dataplane_session(&s.dp, 3, &session) && session.initiator && session.peer == 5, "a right one is");
+	s.f.state->sessions[3] = (struct shm_session_row){ .receiver_index = 9u << 20 | 4,
+		.role = SHM_ROLE_INITIATOR };
+	tap_ok(!dataplane_session(&s.dp, 3, &session),
+		"an index of another slot is no session of this one");
+	s.f.state->sessions[3] = (struct shm_session_row){
+		.receiver_index = 9u << 20 | 3, .role = SHM_ROLE_INITIATOR, .peer = 5
+	};
+	tap_ok(dataplane_session(&s.dp, 3, &session) && session.initiator && session.peer == 5,
+		"a right one is");
 	s.f.state->keypairs[6] = SHM_KEYPAIRS(0, 3, 0);
 	dataplane_keypairs(&s.dp, 6, &k);
 	tap_int(k.current.receiver_index, 0, "a session of another peer is not this peer's");
@@ -198,17 +204,21 @@ test_notes(void)
 	start(&s);
 	peer_note_write(&s.dp, &p);
 	tap_ok(peer_note_read(&s.dp, &q), "a note is read back");
-	tap_bytes(&q.latest.timestamp, &p.latest.timestamp, sizeof(q.latest.timestamp), "received timestamp");
+	tap_bytes(&q.latest.timestamp, &p.latest.timestamp, sizeof(q.latest.timestamp),
+		"received timestamp");
 	tap_bytes(&q.tx_timestamp, &p.tx_timestamp, sizeof(q.tx_timestamp), "sent timestamp");
 	tap_int(q.latest.accepted.ns, 99, "time of the initiation");
 	tap_ok(endpoint_equal(&q.endpoint, &p.endpoint) && addr_equal(&q.local, &p.local), "path");
-	tap_ok(!peer_note_read(&s.dp, &stranger) && stranger.endpoint.port == 0, "not for another key");
+	tap_ok(!peer_note_read(&s.dp, &stranger) && stranger.endpoint.port == 0,
+		"not for another key");
 	(void)peer_note_read(&s.dp, &later);
-	tap_int(later.latest.timestamp.bytes[0], 200, "an older timestamp does not replace a later one");
+	tap_int(later.latest.timestamp.bytes[0], 200,
+		"an older timestamp does not replace a later one");
 
 	s.f.notes->notes[7].rx_timestamp[0] ^= 1; // a death in the middle of writing
 	q = (struct peer){ .number = 7, .remote = p.remote };
-	tap_ok(!peer_note_read(&s.dp, &q) && q.latest.timestamp.bytes[0] == 0, "a torn note is ignored");
+	tap_ok(!peer_note_read(&s.dp, &q) && q.latest.timestamp.bytes[0] == 0,
+		"a torn note is ignored");
 
 	cookie_note_write(&s.dp, &secret);
 	cookie_note_read(&s.dp, &read_back);
@@ -227,8 +237,8 @@ test_inject(void)
 	start(&s);
 	dataplane_inject(&s.dp, &path, data, 60);
 	dataplane_inject(&s.dp, &path, data, sizeof(data));
-	tap_ok(shm_ring_peek(&s.f.inject, &packet) && packet.kind == SHM_PKT_WIRE && packet.len == 60 &&
-			packet.data[4] == 7 && packet.path.remote_port == 9,
+	tap_ok(shm_ring_peek(&s.f.inject, &packet) && packet.kind == SHM_PKT_WIRE &&
+			packet.len == 60 && packet.data[4] == 7 && packet.path.remote_port == 9,
 		"a datagram is injected with where it came from");
 	shm_ring_advance(&s.f.inject);
 	tap_ok(!shm_ring_peek(&s.f.inject, &packet), "one that is too long is not");

@@ -110,7 +110,8 @@ rows_of(size_t n_peers)
 
 	for (uint32_t i = 0; i < n_peers; i++) {
 		struct public_key key = { { 1, (uint8_t)(i >> 8), (uint8_t)i } };
-		struct prefix p = { .addr = { .family = ADDR_V4, .bytes = { 10, (uint8_t)(i >> 8), (uint8_t)i, 0 } },
+		struct prefix p = { .addr = { .family = ADDR_V4,
+					    .bytes = { 10, (uint8_t)(i >> 8), (uint8_t)i, 0 } },
 			.len = 24 };
 
 		rows_add_peer(rows, i, &key);

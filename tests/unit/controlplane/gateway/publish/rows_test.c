@@ -28,11 +28,14 @@ random_rows(void)
 			rows_add_peer(rows, i, &key);
 	}
 	for (size_t i = 0; i < n_prefixes; i++) {
-		struct prefix p = { .addr = { .family = rand() % 2 == 0 ? ADDR_V4 : ADDR_V6,
-					    .bytes = { 10, (uint8_t)(rand() % 3), (uint8_t)(rand() % 2) } },
-			.len = (uint8_t)(8 * (1 + rand() % 3)) };
+		struct prefix p = {
+			.addr = { .family = rand() % 2 == 0 ? ADDR_V4 : ADDR_V6,
+				.bytes = { 10, (uint8_t)(rand() % 3), (uint8_t)(rand() % 2) } },
+			.len = (uint8_t)(8 * (1 + rand() % 3))
+		};
 
-		rows_add_prefix(rows, &p, rand() % 8 == 0 ? SHM_TO_HOST : (uint32_t)rand() % MAX_PEERS);
+		rows_add_prefix(
+			rows, &p, rand() % 8 == 0 ? SHM_TO_HOST : (uint32_t)rand() % MAX_PEERS);
 	}
 	rows_seal(rows);
 	return rows;
@@ -124,7 +127,8 @@ naive_equals(const struct naive *n, const struct rows *rows)
 	for (size_t i = 0; i < rows->n_peers; i++) {
 		size_t at = naive_peer(n, rows->peers[i].number);
 
-		if (at == n->n_peers || memcmp(&n->peers[at].key, &rows->peers[i].key, KEY_LEN) != 0)
+		if (at == n->n_peers ||
+			memcmp(&n->peers[at].key, &rows->peers[i].key, KEY_LEN) != 0)
 			return false;
 	}
 	for (size_t i = 0; i < rows->n_prefixes; i++) {
