@@ -4,7 +4,7 @@
 
     manual_test.py --bin DIR       DIR: a prefix that `meson install` filled, or a build folder
 """
-import argparse, os, re, shutil, subprocess, sys
+import argparse, os, re, shutil, subprocess, sys, tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lab"))
@@ -84,6 +84,24 @@ def check_config(tap, sluice):
         tap.equal("equired" in body, required, f"{name} is {'' if required else 'not '}said to be required")
 
 
+def check_example(tap, sluice, name, text):
+    with tempfile.TemporaryDirectory() as folder:
+        for key in set(re.findall(r"/etc/sluice/(\S+\.(?:key|psk))", text)):
+            with open(os.path.join(folder, key), "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
+                f.write(said_by(sluice, "genkey"))
+        path = os.path.join(folder, "sluice.yaml")
+        with open(path, "w") as f:
+            f.write(text.replace("/etc/sluice/", folder + "/"))
+        run = subprocess.run([sluice, "check", path], capture_output=True, text=True, timeout=30)
+        tap.ok(text and run.returncode == 0 and not run.stderr, f"the example of {name} is right", run.stdout + run.stderr)
+
+
+def check_examples(tap, sluice):
+    page = section(read("docs", "man", "sluice.yaml.5"), "EXAMPLES")
+    check_example(tap, sluice, "sluice.yaml.5", page.partition(".Bd -literal\n")[2].partition("\n.Ed")[0])
+    check_example(tap, sluice, "README.md", read("README.md").partition("```yaml\n")[2].partition("```")[0])
+
+
 def check_drops(tap):
     header = read("dataplane", "path", "drop.h")
     reasons = set(re.findall(r'X\(DROP_\w+,\s*(?:\\\s*)?"(\w+)"', header)) - {"none"}
@@ -134,6 +152,7 @@ def main():
     check_syntax(tap)
     check_commands(tap, sluice)
     check_config(tap, sluice)
+    check_examples(tap, sluice)
     check_drops(tap)
     check_status(tap)
     for name in ("sluice-dataplane", "sluice-controlplane"):
