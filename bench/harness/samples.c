@@ -39,3 +39,11 @@ samples_median(struct samples *s)
 {
 	return at(s, s->n / 2);
 }
+
+double
+samples_quantile(struct samples *s, double share)
+{
+	size_t i = (size_t)(share * (double)s->n);
+
+	return at(s, i < s->n ? i : s->n - 1);
+}
