@@ -15,6 +15,8 @@ apply_init(struct apply *a)
 	a->path_seen = calloc(SHM_MAX_PEERS / 64, sizeof(*a->path_seen));
 	if (a->path_seen == NULL)
 		return -ENOMEM;
+	session_wipe_unfinished(&a->sessions);
+	generation_finish_commit(a);
 	return generation_publish_applied(a);
 }
 
@@ -34,7 +36,11 @@ answer(struct apply *a, const struct shm_event *event)
 void
 apply_retire(struct apply *a, uint32_t slot)
 {
-	if (slot == 0)
+	const struct shm_session_row *row = &a->sessions.state->sessions[slot];
+
+	// Free already, or even used again: an event that came late is about what was there before.
+	if (slot == 0 || atomic_load_explicit(&row->receiver_index, memory_order_relaxed) == 0 ||
+		session_is_linked(&a->sessions, row->peer, slot))
 		return;
 	if (a->n_retired == APPLY_MAX_RETIRED)
 		apply_flush_retired(a);
@@ -51,14 +57,15 @@ apply_flush_retired(struct apply *a)
 	a->n_moved = 0;
 	for (uint32_t i = 0; i < a->n_retired; i++) {
 		uint32_t slot = a->retired[i];
+		const struct shm_session_row *row = &a->sessions.state->sessions[slot];
 		struct shm_event freed = {
 			.kind = SHM_EV_SESSION_FREED,
-			.peer = a->sessions.state->sessions[slot].peer,
-			.index = atomic_load_explicit(
-				&a->sessions.state->sessions[slot].receiver_index,
-				memory_order_relaxed),
+			.peer = row->peer,
+			.index = atomic_load_explicit(&row->receiver_index, memory_order_relaxed),
 		};
 
+		if (freed.index == 0)
+			continue; // twice on the list
 		session_wipe(&a->sessions, slot);
 		answer(a, &freed);
 	}

@@ -57,7 +57,8 @@ void apply_fini(struct apply *a);
 /* Execute one command, copied out of the ring.  The copy's keys are wiped. */
 void apply_command(struct apply *a, struct shm_command *cmd);
 
-/* Put a session slot on the list of those to be wiped. */
+/* Put a session slot on the list of those to be wiped, unless it is free or in a peer's keypairs.
+ */
 void apply_retire(struct apply *a, uint32_t slot);
 
 /* Let a quiescent point pass and wipe what was retired; says SESSION_FREED for each. */

@@ -45,6 +45,7 @@ begin(struct apply *a, const struct shm_command *cmd)
 
 	// Only as much as is used: looking at a page makes it.
 	memset(next->peers, 0, next->n_peers * sizeof(next->peers[0]));
+	next->leaving = 0;
 	next->n_peers = 0;
 	next->n_prefixes = 0;
 	next->settings = applied->settings;
@@ -77,6 +78,13 @@ add_peer(struct apply *a, const struct shm_cmd_peer *cmd)
 
 #define PREFIX_GONE UINT32_MAX // `to` of a row that a delta takes away
 
+// Not a peer.
+static bool
+is_place(uint32_t to)
+{
+	return to == SHM_TO_HOST || to == SHM_TO_NOBODY;
+}
+
 static void
 add_prefix(struct apply *a, const struct shm_prefix_row *row, bool gone)
 {
@@ -85,7 +93,7 @@ add_prefix(struct apply *a, const struct shm_prefix_row *row, bool gone)
 	struct shm_prefix_row *dst;
 
 	if (bits == 0 || row->len > bits ||
-		(!gone && row->to >= SHM_MAX_PEERS && row->to != SHM_TO_HOST)) {
+		(!gone && row->to >= SHM_MAX_PEERS && !is_place(row->to))) {
 		refuse(a, SHM_REFUSED_ROW);
 		return;
 	}
@@ -197,7 +205,7 @@ settle_prefixes(struct apply *a, struct shm_applied_half *next)
 		}
 		if (row->to == PREFIX_GONE)
 			continue;
-		if (row->to != SHM_TO_HOST &&
+		if (!is_place(row->to) &&
 			(row->to >= next->n_peers ||
 				(next->peers[row->to].flags & SHM_PEER_USED) == 0)) {
 			if (rows[i].age < a->open_base_prefixes)
@@ -219,22 +227,30 @@ is_same_peer(const struct shm_applied_half *x, const struct shm_applied_half *y,
 	       memcmp(x->peers[peer].public_key, y->peers[peer].public_key, SHM_KEY_LEN) == 0;
 }
 
-// Everything that a peer which is no more has left: sessions, path, counters, waiting packets.
-static void
-forget_peer(struct apply *a, uint32_t peer)
+static bool
+has_left(const struct shm_applied_half *old, const struct shm_applied_half *now, uint32_t peer)
 {
-	struct shm_state *state = a->sessions.state;
-	uint64_t word = atomic_load_explicit(&state->keypairs[peer], memory_order_relaxed);
-	const uint32_t slots[] = { shm_keypairs_previous(word), shm_keypairs_current(word),
-		shm_keypairs_next(word) };
-	static const struct shm_path no_path = {};
+	return (old->peers[peer].flags & SHM_PEER_USED) != 0 && !is_same_peer(old, now, peer);
+}
 
-	for (unsigned i = 0; i < 3; i++)
-		if (session_unlink(&a->sessions, peer, slots[i]))
-			apply_retire(a, slots[i]);
-	if ((a->path_seen[peer / 64] >> (peer % 64) & 1) == 0)
-		session_set_path(&a->sessions, peer, &no_path);
-	a->calls.give_up(a->calls.context, peer);
+// No session of whoever left serves anybody else.
+static void
+unlink_sessions(struct apply *a,
+	const struct shm_applied_half *old,
+	const struct shm_applied_half *now)
+{
+	for (uint32_t peer = 0; peer < old->n_peers; peer++) {
+		uint64_t word = atomic_load_explicit(
+			&a->sessions.state->keypairs[peer], memory_order_relaxed);
+		const uint32_t slots[] = { shm_keypairs_previous(word), shm_keypairs_current(word),
+			shm_keypairs_next(word) };
+
+		if (word == 0 || !has_left(old, now, peer))
+			continue;
+		for (unsigned i = 0; i < 3; i++)
+			if (session_unlink(&a->sessions, peer, slots[i]))
+				apply_retire(a, slots[i]);
+	}
 }
 
 static void
@@ -244,6 +260,37 @@ forget_counters(struct apply *a, uint32_t peer)
 
 	for (uint32_t i = 0; i < state->n_workers && i < SHM_MAX_WORKERS; i++)
 		memset(&state->counters[i][peer], 0, sizeof(state->counters[i][peer]));
+}
+
+// Everything else that they left: path, waiting packets, counters; and the keys.
+static void
+forget_peers(struct apply *a, struct shm_applied_half *old, const struct shm_applied_half *now)
+{
+	static const struct shm_path no_path = {};
+
+	for (uint32_t peer = 0; peer < old->n_peers; peer++) {
+		if (!has_left(old, now, peer))
+			continue;
+		if ((a->path_seen[peer / 64] >> (peer % 64) & 1) == 0)
+			session_set_path(&a->sessions, peer, &no_path);
+		a->calls.give_up(a->calls.context, peer);
+	}
+	apply_flush_retired(a);
+	for (uint32_t peer = 0; peer < old->n_peers; peer++)
+		if (has_left(old, now, peer))
+			forget_counters(a, peer);
+	old->leaving = 0;
+}
+
+void
+generation_finish_commit(struct apply *a)
+{
+	struct shm_applied_half *now = half(a, true), *old = half(a, false);
+
+	if (old->leaving == 0 || old->n_peers > SHM_MAX_PEERS || now->n_peers > SHM_MAX_PEERS)
+		return;
+	unlink_sessions(a, old, now);
+	forget_peers(a, old, now);
 }
 
 // Workers no longer look at the old tables once this has returned.
@@ -293,18 +340,15 @@ generation_commit(struct apply *a, uint64_t generation)
 		    a->table_seed, &tables) < 0)
 		return SHM_REFUSED_FULL;
 
+	// Before the new tables: they may give a peer's number to somebody else.  A death from here
+	// to the flip costs those peers their sessions, nothing more.
+	unlink_sessions(a, old, next);
 	publish(a, tables);
 	next->generation = generation;
+	old->leaving = 1; // a death from the flip on: generation_finish_commit()
 	atomic_store_explicit(&state->applied_which,
 		(atomic_load_explicit(&state->applied_which, memory_order_relaxed) & 1) ^ 1,
 		memory_order_release);
-
-	for (uint32_t peer = 0; peer < old->n_peers; peer++)
-		if ((old->peers[peer].flags & SHM_PEER_USED) != 0 && !is_same_peer(old, next, peer))
-			forget_peer(a, peer);
-	apply_flush_retired(a);
-	for (uint32_t peer = 0; peer < old->n_peers; peer++)
-		if ((old->peers[peer].flags & SHM_PEER_USED) != 0 && !is_same_peer(old, next, peer))
-			forget_counters(a, peer);
+	forget_peers(a, old, next);
 	return 0;
 }

@@ -17,6 +17,9 @@
 /* Publish the tables of what is applied now (an empty table if nothing is).  As apply_init(). */
 [[nodiscard]] int generation_publish_applied(struct apply *a);
 
+/* End what a predecessor's last commit had begun: rid the peers of what former holders left. */
+void generation_finish_commit(struct apply *a);
+
 /* Whether a peer exists in what is applied now. */
 bool generation_has_peer(const struct apply *a, uint32_t peer);
 

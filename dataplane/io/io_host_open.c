@@ -22,7 +22,8 @@
 #define BUSY_ATTEMPTS 100
 #define BUSY_PAUSE_NS 20000000 // 2 s in all
 
-#define TX_QUEUE_PACKETS 1000 // the TUN's own default is 500
+#define TX_QUEUE_PACKETS \
+	4096 // a busy machine may keep the host thread waiting for a good part of a second
 
 static int
 attach(int fd, const char *name, struct ifreq *ifr)

@@ -51,8 +51,11 @@ look_up(struct worker *w, struct burst *b, bool from_host)
 		struct ip_view *v = &b->view[i];
 		uint32_t to = fib_lookup(&tables->fib, v->family, v->dst);
 
-		if (to >= FIB_HOST) {
-			refuse(w, p, v, DROP_NO_PEER, ICMP_ERROR_NO_ROUTE, from_host);
+		if (!fib_is_peer(to)) {
+			refuse(w, p, v, DROP_NO_PEER,
+				to == FIB_NOBODY ? ICMP_ERROR_HOST_UNREACHABLE
+						 : ICMP_ERROR_NO_ROUTE,
+				from_host);
 			continue;
 		}
 		if (p->len > tables->mtu) {

@@ -57,8 +57,12 @@ route_inner(struct worker *w, struct burst *b)
 		}
 		tcp_clamp_mss(p->data, v, tables->mtu);
 		to = fib_lookup(&tables->fib, v->family, v->dst);
-		if (to < FIB_HOST) {
+		if (fib_is_peer(to)) {
 			forward_to_peer(w, p, v);
+			continue;
+		}
+		if (to == FIB_NOBODY) {
+			refuse(w, p, v, DROP_NO_PEER, ICMP_ERROR_HOST_UNREACHABLE, false);
 			continue;
 		}
 		burst_keep(b, kept++, i);

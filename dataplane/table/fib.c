@@ -37,7 +37,9 @@ build_fib(struct fib *fib, const struct shm_prefix_row *rows, size_t n, const ui
 		goto out;
 	for (size_t i = 0; i < n; i++) {
 		const struct shm_prefix_row *row = &rows[i];
-		uint32_t to = row->to == SHM_TO_HOST ? FIB_HOST : row->to;
+		uint32_t to = row->to == SHM_TO_HOST     ? FIB_HOST
+		              : row->to == SHM_TO_NOBODY ? FIB_NOBODY
+		                                         : row->to;
 		struct addr addr = addr_of(&row->addr, row->family);
 
 		if (row->len == addr_bits(row->family))

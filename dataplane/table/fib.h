@@ -10,6 +10,7 @@
 #define DATAPLANE_TABLE_FIB_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,8 +18,9 @@
 #include "lib/net/prefix_table.h"
 #include "lib/shm/shm_abi.h"
 
-#define FIB_NONE UINT32_MAX  /* nobody has this address */
-#define FIB_HOST 0x7ffffffeu /* the kernel's; anything less is a peer's number */
+#define FIB_NOBODY 0x7ffffffdu /* ours to refuse; anything less is a peer's number */
+#define FIB_NONE   UINT32_MAX  /* nobody has this address */
+#define FIB_HOST   0x7ffffffeu /* the kernel's */
 
 struct fib {
 	struct exact_table *exact;
@@ -53,7 +55,14 @@ fib_prefetch(const struct fib *fib, uint8_t family, const uint8_t *addr)
 	exact_table_prefetch(fib->exact, family, addr);
 }
 
-/* The bytes of an address as they are in a packet. */
+/* Whether a look-up's answer is a peer's number. */
+static inline bool
+fib_is_peer(uint32_t to)
+{
+	return to < FIB_NOBODY;
+}
+
+/* `addr`: the bytes of an address as they are in a packet. */
 static inline uint32_t
 fib_lookup(const struct fib *fib, uint8_t family, const uint8_t *addr)
 {

@@ -15,6 +15,8 @@ fill(struct session_table *t, uint32_t slot, const struct shm_cmd_session *cmd)
 	struct shm_session_row *row = &t->state->sessions[slot];
 	const struct pkt_outer *path = session_path(t, cmd->peer);
 
+	if (slot >= atomic_load_explicit(&t->state->sessions_end, memory_order_relaxed))
+		atomic_store_explicit(&t->state->sessions_end, slot + 1, memory_order_release);
 	memset(&t->keys->replay[slot], 0, sizeof(t->keys->replay[slot]));
 
 	memcpy(tx->key, cmd->key_send, sizeof(tx->key));
@@ -31,8 +33,6 @@ fill(struct session_table *t, uint32_t slot, const struct shm_cmd_session *cmd)
 	atomic_store_explicit(&rx->path_tag, path->family != 0 ? session_path_tag(path) : 0,
 		memory_order_relaxed);
 
-	if (slot >= atomic_load_explicit(&t->state->sessions_end, memory_order_relaxed))
-		atomic_store_explicit(&t->state->sessions_end, slot + 1, memory_order_release);
 	row->sender_index = cmd->sender_index;
 	row->peer = cmd->peer;
 	row->role = cmd->role;
@@ -97,6 +97,9 @@ session_install(struct session_table *t, const struct shm_cmd_session *cmd, uint
 		*ret_freed = 0;
 		if (session_is_linked(t, cmd->peer, slot))
 			return 0;
+		if (atomic_load_explicit(&t->keys->rx[slot].receiver_index, memory_order_relaxed) ==
+			0)
+			return -EEXIST; // it is being freed, its keys are about to go
 	} else if (there != 0) {
 		return -EEXIST;
 	} else {
@@ -138,6 +141,26 @@ session_wipe(struct session_table *t, uint32_t slot)
 	secret_wipe(&t->keys->tx[slot], sizeof(t->keys->tx[slot]));
 	memset(&t->keys->replay[slot], 0, sizeof(t->keys->replay[slot]));
 	atomic_store_explicit(&t->state->sessions[slot].receiver_index, 0, memory_order_release);
+}
+
+void
+session_wipe_unfinished(struct session_table *t)
+{
+	static const uint8_t zero[SHM_KEY_LEN];
+	uint32_t end = atomic_load_explicit(&t->state->sessions_end, memory_order_relaxed);
+
+	for (uint32_t slot = 1; slot < end && slot < SHM_MAX_SESSIONS; slot++) {
+		const struct shm_session_rx *rx = &t->keys->rx[slot];
+		const struct shm_session_tx *tx = &t->keys->tx[slot];
+
+		if (atomic_load_explicit(
+			    &t->state->sessions[slot].receiver_index, memory_order_relaxed) != 0)
+			continue;
+		if (atomic_load_explicit(&rx->receiver_index, memory_order_relaxed) != 0 ||
+			memcmp(rx->key, zero, sizeof(zero)) != 0 ||
+			memcmp(tx->key, zero, sizeof(zero)) != 0)
+			session_wipe(t, slot);
+	}
 }
 
 void

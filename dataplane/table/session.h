@@ -149,6 +149,9 @@ void session_retire(struct session_table *t, uint32_t slot);
 /* Wipe keys, counters and window of a retired session: after a quiescent point. */
 void session_wipe(struct session_table *t, uint32_t slot);
 
+/* At start: wipe what a predecessor had half installed when it died, or half wiped. */
+void session_wipe_unfinished(struct session_table *t);
+
 /*
  * Set where a peer's packets go.  `which` flips after the other copy is filled; the caller has let
  * a quiescent point pass since the call before it for the same peer.

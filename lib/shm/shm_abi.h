@@ -162,6 +162,8 @@ static_assert(sizeof(struct shm_peer_row) == 64, "part of the ABI");
 
 /* What a prefix leads to, when it is not a peer's number. */
 #define SHM_TO_HOST 0xfffffffeu /* the kernel's: own addresses, connected networks */
+#define SHM_TO_NOBODY 0xfffffffdu /* the tunnel's own network: unreachable, unless a peer's prefix is
+                                     longer */
 
 struct shm_prefix_row {
 	struct shm_addr addr;
@@ -187,7 +189,8 @@ struct shm_applied_half {
 	uint32_t n_peers;    /* highest used peer number + 1 */
 	uint32_t n_prefixes;
 	struct shm_settings settings;
-	uint64_t pad;
+	uint64_t leaving; /* 1: replaced by the other half, whose peers may still have to be rid of
+	                     what those of this one left */
 	struct shm_peer_row peers[SHM_MAX_PEERS];
 	struct shm_prefix_row prefixes[SHM_MAX_PREFIXES];
 };
@@ -481,7 +484,7 @@ struct shm_attach {
 	                             */
 	uint32_t epoch;             /* GRANT: of this connection */
 	uint32_t pad2;
-	uint16_t listen_port;       /* GRANT: the port that is open now */
+	uint16_t listen_port; /* GRANT: the port that is open now */
 	uint16_t has_wire6;
 	uint32_t pad;
 	char text[208]; /* REFUSE: what, why, what to do */

@@ -386,7 +386,7 @@ engine_rows(const struct engine *e,
 	size_t n_exceptions)
 {
 	struct rows *rows = rows_create(
-		desired->n_peers, desired->n_prefixes + n_exceptions + desired->n_addresses);
+		desired->n_peers, desired->n_prefixes + n_exceptions + 2 * desired->n_addresses);
 
 	if (rows == NULL)
 		return NULL;
@@ -404,6 +404,9 @@ engine_rows(const struct engine *e,
 	for (size_t i = 0; i < desired->n_addresses; i++) {
 		struct prefix own = desired->addresses[i];
 
+		// The network leads to us and, where no peer has a part of it, no further.
+		if (own.len < addr_bits(own.addr.family))
+			rows_add_prefix(rows, &own, SHM_TO_NOBODY);
 		own.len = (uint8_t)addr_bits(own.addr.family);
 		rows_add_prefix(rows, &own, SHM_TO_HOST);
 	}

@@ -86,6 +86,9 @@ set_sysctls(struct host *h)
 	int err = set_interface_sysctl(h, "ipv4", "rp_filter", LOOSE);
 
 	err = first_error(err, set_interface_sysctl(h, "ipv4", "promote_secondaries", 1));
+	// ICMP errors of the workers come from the gateway's own address, by this interface.  A
+	// peer cannot use that: the workers' source check lets no own address in.
+	err = first_error(err, set_interface_sysctl(h, "ipv4", "accept_local", 1));
 	if (host_wants_v6(h))
 		err = first_error(err, set_interface_sysctl(h, "ipv6", "disable_ipv6", 0));
 	return err;

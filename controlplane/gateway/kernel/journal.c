@@ -54,7 +54,7 @@ bool
 journal_is_our_key(const char *key)
 {
 	static const char *const settings[] = { "forwarding", "accept_redirects", "accept_ra",
-		"rp_filter", "promote_secondaries", "disable_ipv6" };
+		"rp_filter", "promote_secondaries", "accept_local", "disable_ipv6" };
 	char name[IF_NAMESIZE];
 	const char *slash;
 

@@ -71,7 +71,7 @@ compare_prefixes(const struct shm_prefix_row *x, const struct shm_prefix_row *y)
 	return x->len < y->len ? -1 : x->len > y->len;
 }
 
-// The host first, then the lowest peer: the first of equal prefixes is kept.
+// The host first, then the lowest peer, then nobody: the first of equal prefixes is kept.
 static int
 compare_rows(const void *a, const void *b)
 {
