@@ -20,13 +20,28 @@
 
 #define RELOAD_LIMIT_NS (10 * NS_PER_S)
 
+// `why` may be several lines, one per error.
 static void
 refuse(struct coord *c, uint32_t client, const char *what, const char *why, const char *what_to_do)
 {
-	log_err("configuration not taken over, the one before stays in force: %s; %s; %s", what,
-		why, what_to_do);
+	log_err("the configuration before stays in force: %s; %s", what, what_to_do);
+	for (const char *at = why; *at != '\0'; at += strspn(at, "\n")) {
+		size_t len = strcspn(at, "\n");
+
+		log_err("%.*s", (int)len, at);
+		at += len;
+	}
 	if (client != 0)
 		request_answer_error(c, client, what, why, what_to_do);
+}
+
+static void
+trim_end(char *text)
+{
+	size_t len = text != NULL ? strlen(text) : 0;
+
+	while (len > 0 && text[len - 1] == '\n')
+		text[--len] = '\0';
 }
 
 // A list of JSON strings, one per line.
@@ -80,6 +95,7 @@ load(struct coord *c, uint32_t client, char **ret_warnings)
 	char *text = NULL, why[256];
 	int err = config_load(c->options.config_path, &config, &text);
 
+	trim_end(text);
 	if (err < 0) {
 		refuse(c, client, "the configuration has errors",
 			text != NULL ? text : err_str(err), "correct it and reload again");

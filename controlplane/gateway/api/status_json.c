@@ -214,16 +214,16 @@ notes(const struct coord *c, const struct snapshot *s, const struct host_facts *
 
 	if (!s->attached)
 		note(list, "no data plane is attached: packets go on with what was applied, if it "
-		           "runs");
+			   "runs");
 	else if (!s->settled)
 		note(list, "the data plane has not applied the newest configuration yet");
 	if (!s->keys_locked)
 		note(list, "keys in the control plane may be swapped out: the limit of locked "
-		           "memory is too low "
+			   "memory is too low "
 			   "(raise LimitMEMLOCK or ulimit -l)");
 	if (s->attached && !s->dataplane_keys_locked)
 		note(list, "session keys in the data plane may be swapped out: the limit of locked "
-		           "memory is too "
+			   "memory is too "
 			   "low (raise LimitMEMLOCK or ulimit -l)");
 	if (c->state_failing)
 		note(list, "handshake timestamps cannot be written to the state directory");
@@ -269,7 +269,8 @@ status(const struct coord *c, const struct snapshot *s)
 	put(o, "memory_locked",
 		json_pack("{s:b, s:b}", "controlplane", (int)s->keys_locked, "dataplane",
 			(int)s->dataplane_keys_locked));
-	put(o, "aead_backend", s->aead_backend[0] != '\0' ? json_string(s->aead_backend) : json_null());
+	put(o, "aead_backend",
+		s->aead_backend[0] != '\0' ? json_string(s->aead_backend) : json_null());
 	put(o, "notes", notes(c, s, &facts));
 	put(o, "handshakes", handshakes(&s->counters));
 	put(o, "sessions", json_integer(s->n_sessions));
