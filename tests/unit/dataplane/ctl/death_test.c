@@ -323,6 +323,7 @@ with_a_session(void)
 	if (in_memory_commit(m) != 0)
 		abort();
 	in_memory_path(m, 0, IN_MEMORY_REMOTE, NULL);
+	state->counters[0][0].rx_packets = 5;
 	for (uint32_t peer = 0; peer < 2; peer++)
 		in_memory_install(m, &(struct in_memory_session){ .peer = peer,
 					     .receiver_index = 0x00100001 + peer,
@@ -347,6 +348,7 @@ is_taken_over(const char *where)
 	tap_ok(what == NULL && state->keypairs[0] == 0 &&
 			session_path(&m->apply.sessions, 0)->family == 0,
 		"%s: the peer that left has left nothing", where);
+	tap_int((long long)state->counters[0][0].rx_packets, 0, "nor its counters");
 	tap_ok(state->keypairs[1] == UINT64_C(2) << 20, "the other one is as it was");
 
 	// A death later must not take from whoever has the number now.
