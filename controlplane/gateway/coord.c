@@ -13,7 +13,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "controlplane/gateway/kernel/undo.h"
 #include "controlplane/gateway/publish/desired.h"
 #include "controlplane/gateway/snapshot.h"
 #include "lib/base/err.h"
@@ -308,26 +307,6 @@ coord_run(struct coord *c)
 		run_once(c);
 }
 
-void
-coord_undo_host(struct coord *c)
-{
-	struct notes notes = {};
-	int err;
-
-	host_close(c->host);
-	c->host = NULL;
-	journal_close(c->journal);
-	c->journal = NULL;
-	err = journal_undo(c->journal_path, &notes);
-	for (size_t i = 0; i < notes.n; i++)
-		log_info("%s", notes.text[i]);
-	if (err < 0)
-		log_warning(
-			"not everything on the host could be undone, the journal stays file=%s: %s",
-			c->journal_path, err_str(err));
-	notes_clear(&notes);
-}
-
 /* --- start and end --- */
 
 static int
@@ -361,7 +340,7 @@ open_host(struct coord *c)
 
 	if (err < 0) {
 		log_err("%s cannot be written: %s; without it the host could not be put back as it "
-		        "was",
+			"was",
 			c->journal_path, err_str(err));
 		return err;
 	}
@@ -436,8 +415,8 @@ coord_init(struct coord *c,
 	if (err == 0) {
 		err = api_open(&c->api, options->run_dir);
 		if (err < 0)
-			log_err("%s/%s cannot be opened: %s", options->run_dir,
-				GATEWAY_API_SOCKET, err_str(err));
+			log_err("%s/%s cannot be opened: %s", options->run_dir, GATEWAY_API_SOCKET,
+				err_str(err));
 	}
 	c->api.request = request_read;
 	c->api.context = c;

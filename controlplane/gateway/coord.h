@@ -72,8 +72,6 @@ struct coord {
 	struct mailbox *inbox);
 /* Until a signal says to end; the wire thread runs already and has ended after it. */
 void coord_run(struct coord *c);
-/* Undo what was changed on the host. */
-void coord_undo_host(struct coord *c);
 void coord_fini(struct coord *c);
 
 /* --- for api/ --- */

@@ -43,8 +43,8 @@ static const char usage[] =
 	"  --version        print the version and exit\n"
 	"  --help           print this and exit\n"
 	"\n"
-	"SIGHUP reads the configuration again; SIGTERM undoes what was changed on the host and "
-        "ends.\n"
+	"SIGHUP reads the configuration again.  SIGTERM ends it; packets go on, and what was "
+	"changed on\nthe host stays: `sluice run` undoes it when the gateway ends.\n"
 	"SLUICE_LOG=err|warning|notice|info|debug chooses how much is logged.\n";
 
 static const struct option long_options[] = {
@@ -170,7 +170,6 @@ run_threads(struct coord *coord, struct wire *wire)
 	(void)pthread_setname_np(thread, "wire");
 	coord_run(coord);
 	pthread_join(thread, NULL);
-	coord_undo_host(coord);
 	return 0;
 }
 

@@ -67,10 +67,19 @@ run_forwarder(struct keeper *k, int link)
 	close(k->listen_fd);
 	close(k->signal_fd);
 	close(k->lock_fd);
+	// What the control plane may do and the forwarder may not stays behind.
 	close(k->holdings.notes_fd);
 	close(k->holdings.state_ro_fd);
+	close(setup.wire.control_v4);
+	if (setup.wire.control_v6 >= 0)
+		close(setup.wire.control_v6);
+	setup.wire.control_v4 = setup.wire.control_v6 = -1;
 	if (k->client >= 0)
 		close(k->client);
+	if (k->granted) {
+		close(k->rings.to_dp);
+		close(k->rings.to_cp_ro);
+	}
 	setup.link = link;
 	setup.epoch = k->epoch;
 	setup.to_dp_fd = k->granted ? k->rings.to_dp_ro : -1;
@@ -271,7 +280,7 @@ serve_client(struct keeper *k)
 				? "the control plane is older than the data plane; restart it from "
 				  "the installed version"
 				: "the data plane is older or built otherwise; restart "
-		                  "sluice-dataplane "
+				  "sluice-dataplane "
 				  "from the installed version");
 		close_client(k);
 		return;
@@ -428,8 +437,8 @@ serve(struct keeper *k)
 }
 
 /*
- * Everything is open.  What is kept: locking memory, because a forwarder that is started later locks
- * the keys again (and then drops that too).
+ * Everything is open.  What is kept: locking memory, because a forwarder that is started later
+ * locks the keys again (and then drops that too).
  */
 static int
 give_up_rights(void)
@@ -475,8 +484,7 @@ keeper_main(const struct config_gateway *config, const char *run_dir)
 
 	if (lock_run_dir(&k, run_dir) < 0 || holdings_open(config, &k.holdings) < 0)
 		return 1;
-	if (catch_signals(&k) < 0 || listen_for_control(&k, run_dir) < 0 ||
-		give_up_rights() < 0)
+	if (catch_signals(&k) < 0 || listen_for_control(&k, run_dir) < 0 || give_up_rights() < 0)
 		return 1;
 	if (start_forwarder(&k) < 0) {
 		log_err("forwarder cannot be started: %s; free memory or processes",

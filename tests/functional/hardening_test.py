@@ -14,7 +14,7 @@ CAP_NET_ADMIN, CAP_IPC_LOCK = 12, 14
 MAY = {  # capabilities that a process may keep
     "forwarder": set(),
     "controlplane": {CAP_NET_ADMIN},
-    "keeper": {CAP_NET_ADMIN, CAP_IPC_LOCK},
+    "keeper": {CAP_IPC_LOCK},
 }
 
 
