@@ -98,6 +98,8 @@ config_load_without_keys(const char *path, struct config_gateway **ret_config, c
 	struct config_gateway **ret_config,
 	char **ret_errors);
 
+/* Forget the peers, as a program does that only needs the rest. */
+void config_free_peers(struct config_gateway *config);
 void config_free(struct config_gateway *config);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 #include "config/value.h"
 #include "lib/base/secret.h"
 
-#define PATH_LEN 128 // longer than any path of the schema
+#define PATH_LEN   128 // longer than any path of the schema
+#define MANY_PEERS 100 // worth a look at what can be given back to the system
 
 static const char *const kind_names[] = {
 	[NODE_SCALAR] = "a single value",
@@ -349,6 +351,7 @@ load_file(const char *path, bool read_keys, struct config_gateway **ret_config, 
 		return err;
 	err = config_parse(path, text, len, read_keys, ret_config, ret_errors);
 	text_file_free(text, len);
+	(void)malloc_trim(0); // the tree of 10,000 peers is some MiB that the allocator would keep
 	return err;
 }
 
@@ -365,10 +368,8 @@ config_load_without_keys(const char *path, struct config_gateway **ret_config, c
 }
 
 void
-config_free(struct config_gateway *config)
+config_free_peers(struct config_gateway *config)
 {
-	if (config == NULL)
-		return;
 	for (size_t i = 0; i < config->n_peers; i++) {
 		struct config_peer *peer = &config->peers[i];
 
@@ -377,6 +378,18 @@ config_free(struct config_gateway *config)
 		free(peer->allowed_ips);
 	}
 	free(config->peers);
+	config->peers = NULL;
+	if (config->n_peers >= MANY_PEERS)
+		(void)malloc_trim(0); // their memory was ours for a moment only
+	config->n_peers = 0;
+}
+
+void
+config_free(struct config_gateway *config)
+{
+	if (config == NULL)
+		return;
+	config_free_peers(config);
 	free(config->private_key_file);
 	secret_wipe(&config->private_key, sizeof(config->private_key));
 	free(config);

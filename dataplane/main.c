@@ -93,7 +93,10 @@ load_config(const char *path)
 		fprintf(stderr, "%s",
 			errors != NULL ? errors : "configuration cannot be read; check --config\n");
 	free(errors);
-	return err < 0 ? NULL : config;
+	if (err < 0)
+		return NULL;
+	config_free_peers(config); // the control plane says who they are
+	return config;
 }
 
 int
@@ -113,7 +116,7 @@ main(int argc, char **argv)
 	if (!o.check) {
 		if (mkdir(o.run_dir, 0755) < 0 && errno != EEXIST) {
 			log_err("run-dir %s cannot be made: %s; create it, or give another "
-			        "--run-dir",
+				"--run-dir",
 				o.run_dir, err_str(-errno));
 			status = 1;
 		} else {

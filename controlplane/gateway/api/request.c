@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,7 @@ request_on_status(struct coord *c, const struct snapshot *snapshot)
 		api_answer(&c->api, c->asking[i], text != NULL ? strdup(text) : NULL, c->now);
 	c->n_asking = 0;
 	free(text);
+	(void)malloc_trim(0); // 10,000 peers are 20 MiB of objects that the allocator would keep
 }
 
 void
