@@ -42,11 +42,30 @@ put(json_t *object, const char *key, json_t *value)
 		object, key, value); // out of memory shows as a key that is missing
 }
 
+// Our parent if it is `sluice run`, else 0: then somebody else looks after us.
+static uint32_t
+pid_of_supervisor(void)
+{
+	char path[64], name[16] = "";
+	pid_t parent = getppid();
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)parent);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return 0;
+	if (fgets(name, sizeof(name), f) == NULL)
+		name[0] = '\0';
+	fclose(f);
+	return strcmp(name, "sluice\n") == 0 ? (uint32_t)parent : 0;
+}
+
 static json_t *
 processes(const struct coord *c, const struct snapshot *s)
 {
 	json_t *object = json_object();
 
+	put(object, "run", json_pack("{s:o}", "pid", pid_or_null(pid_of_supervisor())));
 	put(object, "keeper", json_pack("{s:o}", "pid", pid_or_null(s->keeper_pid)));
 	put(object, "forwarder",
 		json_pack("{s:o, s:I, s:o}", "pid", pid_or_null(s->forwarder_pid), "starts",

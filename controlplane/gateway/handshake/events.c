@@ -66,7 +66,7 @@ on_session_refused(struct engine *e, const struct shm_event *event)
 		return;
 	e->counters.refused++;
 	log_warning("the data plane refused a session, the next handshake tries again peer=%u "
-	            "reason=%u",
+		    "reason=%u",
 		owner, event->value);
 	forget_index(e, event->index);
 	// Held by another session that we do not know: it stays taken until the directory shows it

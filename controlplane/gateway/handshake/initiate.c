@@ -73,8 +73,8 @@ engine_initiate(struct engine *e, struct peer *p, struct mono now)
 	if (pending == NULL)
 		return;
 	p->tx_timestamp = next_timestamp(e, p);
-	peer_note_write(
-		e->dp, p); // before it leaves: the next one must be greater whatever happens to us
+	// Before it leaves: the next one must be greater, whatever happens to us.
+	peer_note_write(e->dp, p);
 	e->stamps_changed = true;
 
 	key_generate(&ephemeral);

@@ -8,7 +8,9 @@
 #include "controlplane/gateway/handshake/exchange.h"
 #include "lib/base/log.h"
 
-#define SCAN_SLICE 1024 /* peers looked at in one round: handshakes wait a millisecond at most */
+#define SCAN_SLICE 1024 /* peers looked at in one round: others wait a millisecond */
+/* An initiation is 0.1 ms of X25519: after so many others get their turn first. */
+#define INITIATIONS_PER_ROUND 64
 /* Slots that the directory does not show twice in a row, about a minute apart, are free. */
 #define SWEEP_EVERY_SCANS 64
 /* A pending initiation that nobody repeats is forgotten: its response cannot come any more. */
@@ -134,36 +136,50 @@ sweep_slots(struct engine *e)
 	}
 }
 
+// Whether this round has sent its share of initiations.
+static bool
+is_enough(const struct engine *e, uint64_t sent_before)
+{
+	return e->counters.initiations_out - sent_before >= INITIATIONS_PER_ROUND;
+}
+
 // A part of the scan of all peers.  True: there is more of it.
 static bool
-scan_slice(struct engine *e, struct mono now)
+scan_slice(struct engine *e, uint64_t sent_before, struct mono now)
 {
-	uint32_t end = e->scan_at + SCAN_SLICE;
-
-	for (uint32_t i = e->scan_at; i < end && i < e->peers.end; i++) {
-		struct peer *p = peers_get(&e->peers, i);
+	for (uint32_t n = 0; n < SCAN_SLICE && e->scan_at < e->peers.end; n++) {
+		struct peer *p = peers_get(&e->peers, e->scan_at++);
 
 		if (p != NULL && engine_can_shake(e, p))
 			engine_step(e, p, now);
+		if (is_enough(e, sent_before))
+			break;
 	}
-	e->scan_at = end;
-	return end < e->peers.end;
+	return e->scan_at < e->peers.end;
 }
 
-struct mono
-engine_tick(struct engine *e, struct mono now)
+static void
+step_due(struct engine *e, uint64_t sent_before, struct mono now)
 {
-	struct mono next;
 	uint32_t number;
 
-	if (!e->dp->attached)
-		return mono_add_ns(now, NS_PER_S);
-	while (deadlines_take(&e->deadlines, now, &number)) {
+	while (!is_enough(e, sent_before) && deadlines_take(&e->deadlines, now, &number)) {
 		struct peer *p = peers_get(&e->peers, number);
 
 		if (p != NULL && engine_can_shake(e, p))
 			engine_step(e, p, now);
 	}
+}
+
+struct mono
+engine_tick(struct engine *e, struct mono now)
+{
+	uint64_t sent_before = e->counters.initiations_out;
+	struct mono next;
+
+	if (!e->dp->attached)
+		return mono_add_ns(now, NS_PER_S);
+	step_due(e, sent_before, now);
 	if (e->scan_at == UINT32_MAX && mono_diff_ns(now, e->scan_due) >= 0) {
 		e->scan_at = 0;
 		e->scan_due = mono_add_ns(now, NS_PER_S);
@@ -171,7 +187,7 @@ engine_tick(struct engine *e, struct mono now)
 			sweep_slots(e);
 	}
 	if (e->scan_at != UINT32_MAX) {
-		if (scan_slice(e, now))
+		if (scan_slice(e, sent_before, now))
 			return now;
 		e->scan_at = UINT32_MAX;
 	}
