@@ -293,7 +293,10 @@ def mss_of(case, site, server, device, addresses, client, what, limit):
     for address, (version, most) in zip(addresses, limit):
         host = f"[{address}]" if version == 6 else address
         client.try_run(f"curl -s -m 2 http://{host}:9/")
-        seen = [line.split() for line in sniffer.text().splitlines()[1:] if line.startswith(f"{version} 9 ")]
+        end = time.monotonic() + 3
+        while not (seen := [line.split() for line in sniffer.text().splitlines() if line.startswith(f"{version} 9 ")]) \
+                and time.monotonic() < end:
+            time.sleep(0.05)
         case.ok(seen and all(int(s[2]) == most for s in seen), f"{what}, v{version}: MSS {most} in the SYN", seen)
     sniffer.stop()
 
