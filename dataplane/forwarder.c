@@ -160,6 +160,7 @@ describe(struct forwarder *f)
 	state->tsc_per_s = tsc_per_second();
 	state->forwarder_start_ns = mono_now().ns;
 	state->forwarder_pid = (uint32_t)getpid();
+	state->keeper_pid = (uint32_t)getppid();
 	state->forwarder_starts++;
 	for (unsigned i = 0; i < 2; i++) {
 		struct port *port = i == 0 ? f->wire : f->host;
@@ -283,14 +284,17 @@ start_threads(struct forwarder *f)
 {
 	int err = 0;
 
-	f->quiescent.n = f->n_workers + N_IO_THREADS;
 	for (unsigned i = 0; i < f->n_workers && err == 0; i++) {
 		err = -pthread_create(&f->worker_ids[i], NULL, worker_run, f->workers[i]);
 		if (err == 0)
 			pin(f, i);
 	}
-	for (unsigned i = 0; i < N_IO_THREADS && err == 0; i++)
+	for (unsigned i = 0; i < N_IO_THREADS && err == 0; i++) {
+		f->quiescent.io_bell[i] = &f->io[i]->bell;
 		err = -pthread_create(&f->io_ids[i], NULL, run_io, f->io[i]);
+	}
+	f->quiescent.n_workers = f->n_workers;
+	f->quiescent.n_io = N_IO_THREADS;
 	return err;
 }
 

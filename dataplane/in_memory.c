@@ -551,7 +551,7 @@ in_memory_start(struct in_memory *m)
 {
 	unsigned n_wanted = m->n_workers;
 
-	m->quiescent.n = m->n_workers;
+	m->quiescent.n_workers = m->n_workers;
 	for (unsigned i = 0; i < n_wanted; i++) {
 		int err;
 
@@ -574,7 +574,7 @@ in_memory_stop(struct in_memory *m)
 		worker_stop(m->workers[i]);
 		pthread_join(m->threads[i], NULL);
 	}
-	m->quiescent.n = 0;
+	m->quiescent.n_workers = 0;
 }
 
 uint64_t

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "dataplane/io/doorbell.h"
 #include "lib/shm/shm_abi.h"
 
 #define QUIESCENT_MAX (SHM_MAX_WORKERS + 4)
@@ -21,8 +22,10 @@ struct quiescent_counter {
 };
 
 struct quiescent {
-	unsigned n;
-	struct quiescent_counter of[QUIESCENT_MAX]; /* in the order in which packets pass them */
+	unsigned n_workers;
+	unsigned n_io; /* I/O threads; their counters lie behind the workers' */
+	struct doorbell *io_bell[QUIESCENT_MAX - SHM_MAX_WORKERS];
+	struct quiescent_counter of[QUIESCENT_MAX];
 };
 
 /* Participant, at the end of a round: nothing read before is used after it. */
@@ -45,9 +48,15 @@ quiescent_wake(_Atomic uint64_t *rounds)
 }
 
 /*
- * Main thread: wait until every participant, one after the other, has finished the round that it
- * was in.  In that order a packet that a worker passed on is also gone from the I/O thread behind.
+ * Main thread: wait until every worker has finished the round that it was in.  What only workers
+ * look at (tables, sessions) is then out of use.
  */
-void quiescent_wait(struct quiescent *q);
+void quiescent_wait_workers(struct quiescent *q);
+
+/*
+ * The same, and then until each I/O thread has gone through its rings twice: whatever a worker had
+ * passed on before has been sent.  It wakes them, so it costs some system calls.
+ */
+void quiescent_wait_all(struct quiescent *q);
 
 #endif

@@ -27,6 +27,7 @@ static const int common_calls[] = {
 	SCMP_SYS(sched_yield),
 	SCMP_SYS(gettid),
 	SCMP_SYS(getpid),
+	SCMP_SYS(getppid),
 	SCMP_SYS(rseq),
 	SCMP_SYS(set_robust_list),
 	SCMP_SYS(restart_syscall),

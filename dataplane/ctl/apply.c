@@ -53,8 +53,7 @@ apply_flush_retired(struct apply *a)
 {
 	if (a->n_retired == 0)
 		return;
-	quiescent_wait(a->quiescent);
-	a->n_moved = 0;
+	quiescent_wait_workers(a->quiescent);
 	for (uint32_t i = 0; i < a->n_retired; i++) {
 		uint32_t slot = a->retired[i];
 		const struct shm_session_row *row = &a->sessions.state->sessions[slot];
@@ -120,6 +119,17 @@ was_moved(const struct apply *a, uint32_t peer)
 	return a->n_moved == APPLY_MAX_MOVED;
 }
 
+void
+apply_set_path(struct apply *a, uint32_t peer, const struct shm_path *path)
+{
+	if (was_moved(a, peer)) {
+		quiescent_wait_all(a->quiescent); // packets under way may still use the other copy
+		a->n_moved = 0;
+	}
+	session_set_path(&a->sessions, peer, path);
+	a->moved[a->n_moved++] = peer;
+}
+
 static void
 set_path(struct apply *a, const struct shm_cmd_path *cmd)
 {
@@ -133,12 +143,7 @@ set_path(struct apply *a, const struct shm_cmd_path *cmd)
 		return;
 	if (a->open_generation != 0)
 		a->path_seen[cmd->peer / 64] |= UINT64_C(1) << (cmd->peer % 64);
-	if (was_moved(a, cmd->peer)) {
-		quiescent_wait(a->quiescent); // the copy to be written may still be in use
-		a->n_moved = 0;
-	}
-	session_set_path(&a->sessions, cmd->peer, path);
-	a->moved[a->n_moved++] = cmd->peer;
+	apply_set_path(a, cmd->peer, path);
 }
 
 void

@@ -61,6 +61,9 @@ void apply_command(struct apply *a, struct shm_command *cmd);
  */
 void apply_retire(struct apply *a, uint32_t slot);
 
+/* Set where a peer's packets go, waiting for those under way if it was set just before. */
+void apply_set_path(struct apply *a, uint32_t peer, const struct shm_path *path);
+
 /* Let a quiescent point pass and wipe what was retired; says SESSION_FREED for each. */
 void apply_flush_retired(struct apply *a);
 

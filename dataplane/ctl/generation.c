@@ -272,7 +272,7 @@ forget_peers(struct apply *a, struct shm_applied_half *old, const struct shm_app
 		if (!has_left(old, now, peer))
 			continue;
 		if ((a->path_seen[peer / 64] >> (peer % 64) & 1) == 0)
-			session_set_path(&a->sessions, peer, &no_path);
+			apply_set_path(a, peer, &no_path);
 		a->calls.give_up(a->calls.context, peer);
 	}
 	apply_flush_retired(a);
@@ -300,8 +300,7 @@ publish(struct apply *a, struct tables *tables)
 	const struct tables *old =
 		atomic_exchange_explicit(a->published, tables, memory_order_acq_rel);
 
-	quiescent_wait(a->quiescent);
-	a->n_moved = 0;
+	quiescent_wait_workers(a->quiescent);
 	tables_destroy((struct tables *)old);
 }
 

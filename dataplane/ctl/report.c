@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/shm/region.h"
+
 // One command causes at most: its answer, and SESSION_FREED for each slot that was retired.
 #define ANSWER_ROOM (APPLY_MAX_RETIRED + 16)
 
@@ -13,6 +15,9 @@ void
 rings_join(struct rings *r, struct shm_to_dp *to_dp, struct shm_to_cp *to_cp, int bell_cp)
 {
 	*r = (struct rings){ .attached = true, .to_dp = to_dp, .to_cp = to_cp, .bell_cp = bell_cp };
+	to_cp->magic = SHM_MAGIC;
+	to_cp->abi_version = SHM_ABI_VERSION;
+	to_cp->layout_hash = shm_layout_hash();
 	shm_ring_rx_init(&r->commands, &to_cp->commands_tail, &to_dp->commands_head,
 		to_dp->commands, sizeof(to_dp->commands[0]), SHM_N_COMMANDS);
 	shm_ring_rx_init(&r->inject, &to_cp->inject_tail, &to_dp->inject_head, to_dp->inject,
