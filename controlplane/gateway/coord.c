@@ -86,6 +86,13 @@ send_exceptions(struct coord *c)
 
 /* --- the host --- */
 
+// The data plane gets its rows while the routes of 10,000 peers are still being made.
+static void
+on_host_changed(void *context)
+{
+	send_exceptions(context);
+}
+
 static void
 on_host_error(struct coord *c, int err)
 {
@@ -335,7 +342,9 @@ open_host(struct coord *c)
 {
 	struct host_options options = { .interface = c->config->interface,
 		.table = c->config->routing_table,
-		.mark = CONFIG_OUTER_MARK };
+		.mark = CONFIG_OUTER_MARK,
+		.changed = on_host_changed,
+		.context = c };
 	int err = journal_open(c->journal_path, &c->journal);
 
 	if (err < 0) {

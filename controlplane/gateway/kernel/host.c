@@ -250,6 +250,8 @@ look(struct host *h, bool from_apply)
 	h->stale = false;
 	err = host_address_look(h, from_apply);
 	err = first_error(err, host_mirror_look(h));
+	if (h->changed != NULL)
+		h->changed(h->context); // who waits for the exceptions need not wait for routes
 	err = first_error(err, host_table_look(h));
 	err = first_error(err, host_forward_look(h));
 
