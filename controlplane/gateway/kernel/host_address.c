@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/err.h"
@@ -19,52 +18,6 @@
 #define MAX_ROUNDS    3
 #define IPV6_MIN_MTU  1280 /* RFC 8200 section 5: Linux ends IPv6 on a link with less */
 #define LINK_KEY_LEN  JOURNAL_KEY_LEN
-
-static int
-store_link(const struct nlmsghdr *row, void *context)
-{
-	struct link_row *link = context;
-
-	if (row == NULL)
-		memset(link, 0, sizeof(*link));
-	else if (!message_read_link(row, link))
-		return -EBADMSG;
-	return 0;
-}
-
-int
-host_get_link(struct host *h, uint32_t ifindex, struct link_row *ret_link)
-{
-	struct message m;
-
-	return netlink_get(&h->nl, message_link_get_index(&m, ifindex), store_link, ret_link);
-}
-
-static int
-read_own_link(struct host *h)
-{
-	struct message m;
-	int err = netlink_get(&h->nl, message_link_get(&m, h->interface), store_link, &h->link);
-
-	if (err == -ENODEV) {
-		notes_add(&h->notes,
-			"interface %s does not exist: packets for peers are refused until the data "
-			"plane "
-			"has made it",
-			h->interface);
-	} else if (err < 0) {
-		notes_add(&h->notes, "interface %s cannot be read: %s", h->interface, err_str(err));
-	} else if (!h->link.is_tun) {
-		notes_add(&h->notes,
-			"interface %s is not a TUN: it is left alone; choose another name in "
-			"dataplane.interface",
-			h->interface);
-		err = -EMEDIUMTYPE;
-	}
-	if (err < 0)
-		memset(&h->link, 0, sizeof(h->link));
-	return err;
-}
 
 static int
 set_interface_sysctl(struct host *h, const char *family, const char *setting, int32_t value)
@@ -262,7 +215,7 @@ host_wants_v6(const struct host *h)
 int
 host_address_look(struct host *h, bool from_apply)
 {
-	int err = read_own_link(h);
+	int err = host_read_own_link(h);
 
 	if (err < 0 || !h->has_desired)
 		return err;

@@ -21,24 +21,6 @@
 #define STRICT           1 /* rp_filter */
 #define DEFAULT_LIKE     1 /* prefixes of this length, or shorter, stand for a default route */
 
-int
-host_set_sysctl(struct host *h, const char *key, int32_t value)
-{
-	struct journal_entry entry = { .kind = JOURNAL_SYSCTL, .new_value = value };
-	int err = sysctl_read(key, &entry.old_value);
-
-	if (err == -ENOENT || (err == 0 && entry.old_value == value))
-		return err;
-	snprintf(entry.key, sizeof(entry.key), "%s", key);
-	if (err == 0)
-		err = journal_append(h->journal, &entry);
-	if (err == 0)
-		err = sysctl_write(key, value);
-	if (err < 0)
-		notes_add(&h->notes, "cannot set /proc/sys/%s to %d: %s", key, value, err_str(err));
-	return err;
-}
-
 // Write down a value that the kernel is about to change as a side effect.
 static int
 record_before(struct host *h, const char *family, const char *name, const char *setting)

@@ -7,7 +7,10 @@
  *     host_mirror.c    the host's rules, routes and addresses; from them the exceptions
  *     host_table.c     our table and our rules
  *     host_forward.c   sysctls
- * Each reads what is there, changes what differs, and can be run again at any time.
+ * Each reads what is there, changes what differs, and can be run again at any time.  Below them
+ *     host_link.c      looks at interfaces
+ *     host_sysctl.c    changes a sysctl, through the journal
+ * and nothing calls upwards.
  */
 #ifndef CONTROLPLANE_GATEWAY_KERNEL_HOST_STATE_H
 #define CONTROLPLANE_GATEWAY_KERNEL_HOST_STATE_H
@@ -95,14 +98,18 @@ struct host {
 /* The interface needs IPv6: an address or a prefix of it is wanted, and the kernel has it. */
 bool host_wants_v6(const struct host *h);
 
+/* --- host_sysctl.c --- */
 /*
  * Give a sysctl a value, through the journal; nothing happens where it has it.
  * 0, -ENOENT (the setting is missing, not noted), other errors are noted.
  */
 [[nodiscard]] int host_set_sysctl(struct host *h, const char *key, int32_t value);
 
+/* --- host_link.c --- */
 /* The interface with this number, or -ENODEV, … */
 [[nodiscard]] int host_get_link(struct host *h, uint32_t ifindex, struct link_row *ret_link);
+/* Ours, into h->link; all zeros with an error, which is noted: -ENODEV, -EMEDIUMTYPE (no TUN), … */
+[[nodiscard]] int host_read_own_link(struct host *h);
 
 /* Keep the first error. */
 static inline int
