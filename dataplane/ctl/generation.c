@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/ctl/retire.h"
+
 #define MIN_MTU 576
 
 static struct shm_applied_half *

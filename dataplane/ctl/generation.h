@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/ctl/apply.h"
+#include "dataplane/ctl/apply_state.h"
 
 /* Publish the tables of what is applied now (an empty table if nothing is).  As apply_init(). */
 [[nodiscard]] int generation_publish_applied(struct apply *a);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dataplane/ctl/retire.h"
 #include "lib/shm/region.h"
 
 // One command causes at most: its answer, and SESSION_FREED for each slot that was retired.

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "dataplane/ctl/apply.h"
+#include "dataplane/ctl/apply_state.h"
 #include "dataplane/io/pool.h"
 #include "dataplane/worker.h"
 #include "lib/shm/ring.h"
