@@ -4,9 +4,10 @@
  * leads to.  Reads and writes the shared memory through publish/dataplane.h; sends datagrams and
  * asks for the wall clock through the caller, so that tests run it with a fake clock and no socket.
  *
- *     datagram  -> receive.c -> respond.c (initiation), initiate.c (response, cookie reply)
- *     event     -> events.c
- *     time      -> step.c    -> initiate.c
+ *     datagram       -> receive.c -> respond.c (initiation), initiate.c (response, cookie reply)
+ *     event          -> events.c
+ *     time           -> step.c    -> initiate.c
+ *     configuration  -> wanted.c
  *
  * Source: WireGuard whitepaper sections 5.4 and 6; docs/shm-abi.md, "Sessions", "Activity".
  * Owner:  embedded in the wire thread's state.  Thread: wire.

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What the files of this folder do for each other.
+ * What the files of this folder do for each other.  Each calls only what stands below it:
+ *
+ *     events.c, receive.c, wanted.c     a report, a datagram, another configuration
+ *     respond.c
+ *     step.c
+ *     initiate.c
+ *     engine.c                          the state; what it says to the data plane
  */
 #ifndef CONTROLPLANE_GATEWAY_HANDSHAKE_EXCHANGE_H
 #define CONTROLPLANE_GATEWAY_HANDSHAKE_EXCHANGE_H
@@ -16,6 +22,8 @@ const struct wg_remote *engine_remote(struct engine *e, struct peer *p);
 /* Forget the initiation that waits, or the response; their slots become free, or will be. */
 void engine_drop_pending(struct engine *e, struct peer *p);
 void engine_drop_answer(struct peer *p);
+/* Wipe it and what waits for it; its number is free. */
+void engine_remove_peer(struct engine *e, struct peer *p);
 /* Send packets of this peer there from now on, and write it down.  Nothing happens if it is so. */
 void engine_set_path(struct engine *e,
 	struct peer *p,
