@@ -20,6 +20,7 @@
 #define EVENT_LEN      (32 * 1024)
 #define EVENT_ROOM     (4 * 1024 * 1024) /* bytes of notifications that may wait */
 #define SETTLE_NS      (20 * NS_PER_MS)  /* a change is rarely one event */
+#define APPEARED_NS    (2 * NS_PER_MS)
 #define BUSY_SETTLE_NS (200 * NS_PER_MS) /* where events do not end, or somebody fights us */
 #define BUSY_NS        (500 * NS_PER_MS)
 #define LOOK_SHARE     10 /* at most this part of the time goes into looking */
@@ -282,6 +283,9 @@ take_link_event(struct host *h, const struct nlmsghdr *row)
 	if (is_own_link(h, &link))
 		h->in_kernel_known = false; // routes go with the link, IPv4 ones without a word
 	look_soon(h);
+	// We were started with the keeper, and were faster: it is what all packets wait for.
+	if (row->nlmsg_type == RTM_NEWLINK && h->link.ifindex == 0 && is_own_link(h, &link))
+		arm_timer(h, APPEARED_NS);
 }
 
 // With an interface's last address all its IPv4 routes vanish, without a notification.
