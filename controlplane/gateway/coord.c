@@ -5,6 +5,7 @@
 #include "controlplane/gateway/coord.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "controlplane/gateway/api/status_json.h"
 #include "controlplane/gateway/publish/desired.h"
 #include "controlplane/gateway/snapshot.h"
 #include "lib/base/err.h"
@@ -40,8 +42,9 @@ wipe_keys(struct config_gateway *config)
 			&config->peers[i].preshared_key, sizeof(config->peers[i].preshared_key));
 }
 
-uint64_t
-coord_wish(struct coord *c, struct config_gateway *config)
+// The number that the answer will have, or 0 when there is no memory.
+static uint64_t
+wish(struct coord *c, struct config_gateway *config)
 {
 	struct letter *letter;
 	struct desired *desired;
@@ -140,8 +143,9 @@ all_prefixes(const struct config_gateway *config, size_t *ret_n)
 	return prefixes;
 }
 
-void
-coord_apply_host(struct coord *c)
+// Make the host like the configuration in force.
+static void
+apply_host(struct coord *c)
 {
 	struct host_desired desired = {};
 	struct prefix *prefixes;
@@ -169,6 +173,77 @@ read_host(struct coord *c)
 {
 	on_host_error(c, host_dispatch(c->host));
 	send_exceptions(c);
+}
+
+/* --- reload --- */
+
+static void
+begin_reload(struct coord *c, uint32_t client)
+{
+	struct config_gateway *config = reload_read(&c->reload, c->config, client, c->now);
+
+	if (config != NULL)
+		reload_sent(&c->reload, wish(c, config), c->now);
+}
+
+static void
+on_settled(struct coord *c, const struct letter *letter)
+{
+	struct config_gateway *old = c->config, *config;
+
+	config = reload_settled(&c->reload, letter->number, letter->value, c->now);
+	if (config == NULL)
+		return;
+	c->config = config;
+	apply_host(c);
+	resolve_take_config(c->resolve, c->config, c->now);
+	reload_done(&c->reload, c->config, c->now);
+	config_free(old);
+}
+
+/* --- status --- */
+
+static void
+ask_status(struct coord *c, uint32_t client)
+{
+	struct letter *letter;
+
+	if (!status_queue_add(&c->asking, client))
+		return;
+	letter = letter_create(LETTER_ASK_STATUS);
+	letter->number = ++c->status_number;
+	mailbox_post(c->to_wire, letter);
+}
+
+static void
+on_status(struct coord *c, const struct snapshot *snapshot)
+{
+	struct status_here here = { .started = c->started,
+		.config = c->config,
+		.host = c->host,
+		.state_failing = c->state_failing };
+	char *text = status_json(&here, snapshot);
+
+	status_queue_answer(&c->asking, &c->api, text, c->now);
+	free(text);
+	(void)malloc_trim(0); // 10,000 peers are 20 MiB of objects that the allocator would keep
+}
+
+static void
+on_request(void *context, uint32_t client, const char *line)
+{
+	struct coord *c = context;
+
+	switch (request_read(&c->api, client, line, c->now)) {
+	case REQUEST_STATUS:
+		ask_status(c, client);
+		break;
+	case REQUEST_RELOAD:
+		begin_reload(c, client);
+		break;
+	case REQUEST_ANSWERED:
+		break;
+	}
 }
 
 /* --- letters --- */
@@ -203,10 +278,10 @@ read_letter(struct coord *c, struct letter *letter)
 {
 	switch (letter->kind) {
 	case LETTER_SETTLED:
-		reload_on_settled(c, letter->number, letter->value);
+		on_settled(c, letter);
 		break;
 	case LETTER_STATUS:
-		request_on_status(c, letter->snapshot);
+		on_status(c, letter->snapshot);
 		break;
 	case LETTER_STAMPS:
 		save_state(c, letter);
@@ -243,7 +318,7 @@ read_signals(struct coord *c)
 
 	while (read(c->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGHUP) {
-			reload_begin(c, 0);
+			begin_reload(c, 0);
 		} else if (!c->stopping) {
 			log_notice("ending signal=%u", info.ssi_signo);
 			c->stopping = true;
@@ -297,18 +372,18 @@ run_once(struct coord *c)
 		}
 	}
 	api_dispatch(&c->api, c->now);
-	reload_tick(c);
+	reload_tick(&c->reload, c->now);
 	if (!mono_is_never(c->host_retry) && mono_diff_ns(c->now, c->host_retry) >= 0)
-		coord_apply_host(c);
+		apply_host(c);
 }
 
 void
 coord_run(struct coord *c)
 {
 	c->now = mono_now();
-	(void)coord_wish(c, c->config);
+	(void)wish(c, c->config);
 	resolve_take_config(c->resolve, c->config, c->now);
-	coord_apply_host(c);
+	apply_host(c);
 	send_exceptions(c); // also where there is no host to speak of
 	while (!c->stopped)
 		run_once(c);
@@ -415,6 +490,7 @@ coord_init(struct coord *c,
 		c->state_path, sizeof(c->state_path), "%s/%s", options->state_dir, STATE_FILE_NAME);
 	snprintf(c->journal_path, sizeof(c->journal_path), "%s/%s", options->run_dir,
 		JOURNAL_FILE_NAME);
+	reload_init(&c->reload, &c->api, options->config_path);
 	for (size_t i = 0; i < API_MAX_CLIENTS; i++)
 		c->api.clients[i].fd = -1;
 
@@ -427,7 +503,7 @@ coord_init(struct coord *c,
 			log_err("%s/%s cannot be opened: %s", options->run_dir, GATEWAY_API_SOCKET,
 				err_str(err));
 	}
-	c->api.request = request_read;
+	c->api.request = on_request;
 	c->api.context = c;
 	if (err == 0)
 		err = open_epoll(c);
@@ -450,7 +526,6 @@ coord_fini(struct coord *c)
 		close(c->signals);
 	if (c->epoll >= 0)
 		close(c->epoll);
-	config_free(c->reload.config);
-	free(c->reload.warnings);
+	reload_fini(&c->reload);
 	config_free(c->config);
 }

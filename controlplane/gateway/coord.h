@@ -14,6 +14,8 @@
 
 #include "config/gateway.h"
 #include "controlplane/gateway/api/listen.h"
+#include "controlplane/gateway/api/reload.h"
+#include "controlplane/gateway/api/request.h"
 #include "controlplane/gateway/kernel/host.h"
 #include "controlplane/gateway/kernel/journal.h"
 #include "controlplane/gateway/mailbox.h"
@@ -24,22 +26,12 @@ struct coord_options {
 	const char *config_path, *run_dir, *state_dir; /* borrowed for ever */
 };
 
-/* What a change is waiting for, and who wants to know. */
-struct coord_reload {
-	bool under_way;
-	uint32_t client; /* of the API; 0: a signal */
-	uint64_t number;
-	struct mono since;
-	struct config_gateway *config; /* in force when the data plane has it */
-	char *warnings;                /* lines, or NULL */
-};
-
 struct coord {
 	struct coord_options options;
 	struct mono started, now;
 	struct config_gateway *config; /* in force; keys in it are wiped */
 	uint64_t last_number;
-	struct coord_reload reload;
+	struct reload reload;
 	struct mailbox *to_wire, *inbox;
 	struct journal *journal; /* NULL: changes to the host cannot be undone, so none are made */
 	struct host *host;
@@ -53,9 +45,7 @@ struct coord {
 	char journal_path[4096];
 	bool state_failing;
 	struct api api;
-	uint32_t asking[API_MAX_CLIENTS]; /* clients that wait for the status */
-	size_t n_asking;
-	bool status_asked;
+	struct status_queue asking;
 	uint64_t status_number;
 	int signals, epoll;
 	bool stopping, stopped; /* asked to end; the wire thread has ended */
@@ -73,27 +63,5 @@ struct coord {
 /* Until a signal says to end; the wire thread runs already and has ended after it. */
 void coord_run(struct coord *c);
 void coord_fini(struct coord *c);
-
-/* --- for api/ --- */
-
-/* reload.c: read the file again; answer the client (0: none) when it is in force, or refused. */
-void reload_begin(struct coord *c, uint32_t client);
-void reload_on_settled(struct coord *c, uint64_t number, int value);
-void reload_tick(struct coord *c);
-
-/* request.c: one line of a client. */
-void request_read(void *context, uint32_t client, const char *line);
-void request_answer_error(struct coord *c,
-	uint32_t client,
-	const char *what,
-	const char *why,
-	const char *what_to_do);
-void request_on_status(struct coord *c, const struct snapshot *snapshot);
-
-/* coord.c, for reload.c */
-/* Tell the wire thread what shall be; its number, or 0 when there is no memory. */
-uint64_t coord_wish(struct coord *c, struct config_gateway *config);
-/* Make the host like the configuration in force. */
-void coord_apply_host(struct coord *c);
 
 #endif

@@ -1,20 +1,16 @@
-/* SPDX-License-Identifier: BSD-3-Clause
- *
- * Reading the configuration again.  It is in force as a whole or not at all: first it is checked,
- * then the data plane takes it, then the host follows.
- */
+/* SPDX-License-Identifier: BSD-3-Clause */
 
 #define LOG_TAG "reload"
 
-#include <errno.h>
-#include <stdarg.h>
+#include "controlplane/gateway/api/reload.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
-#include "controlplane/gateway/coord.h"
+#include "controlplane/gateway/api/answer.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
@@ -22,7 +18,12 @@
 
 // `why` may be several lines, one per error.
 static void
-refuse(struct coord *c, uint32_t client, const char *what, const char *why, const char *what_to_do)
+refuse(struct reload *r,
+	uint32_t client,
+	const char *what,
+	const char *why,
+	const char *what_to_do,
+	struct mono now)
 {
 	log_err("the configuration before stays in force: %s; %s", what, what_to_do);
 	for (const char *at = why; *at != '\0'; at += strspn(at, "\n")) {
@@ -32,7 +33,7 @@ refuse(struct coord *c, uint32_t client, const char *what, const char *why, cons
 		at += len;
 	}
 	if (client != 0)
-		request_answer_error(c, client, what, why, what_to_do);
+		answer_error(r->api, client, what, why, what_to_do, now);
 }
 
 static void
@@ -60,12 +61,24 @@ lines_of(const char *text)
 	return list;
 }
 
-static void
-finish(struct coord *c)
+void
+reload_init(struct reload *r, struct api *api, const char *config_path)
 {
-	config_free(c->reload.config);
-	free(c->reload.warnings);
-	c->reload = (struct coord_reload){};
+	*r = (struct reload){ .api = api, .path = config_path };
+}
+
+static void
+finish(struct reload *r)
+{
+	config_free(r->config);
+	free(r->warnings);
+	reload_init(r, r->api, r->path);
+}
+
+void
+reload_fini(struct reload *r)
+{
+	finish(r);
 }
 
 // What is fixed when the processes start.  Returns what has changed, or NULL.
@@ -87,28 +100,34 @@ fixed_change(const struct config_gateway *old, const struct config_gateway *new)
 	return NULL;
 }
 
+// The file, if it may come into force.
 static struct config_gateway *
-load(struct coord *c, uint32_t client, char **ret_warnings)
+load(struct reload *r,
+	const struct config_gateway *in_force,
+	uint32_t client,
+	char **ret_warnings,
+	struct mono now)
 {
 	struct config_gateway *config = NULL;
 	const char *fixed;
 	char *text = NULL, why[256];
-	int err = config_load(c->options.config_path, &config, &text);
+	int err = config_load(r->path, &config, &text);
 
 	trim_end(text);
 	if (err < 0) {
-		refuse(c, client, "the configuration has errors",
-			text != NULL ? text : err_str(err), "correct it and reload again");
+		refuse(r, client, "the configuration has errors",
+			text != NULL ? text : err_str(err), "correct it and reload again", now);
 		free(text);
 		return NULL;
 	}
-	fixed = fixed_change(c->config, config);
+	fixed = fixed_change(in_force, config);
 	if (fixed != NULL) {
 		snprintf(why, sizeof(why),
-			"%s: %s has changed, which is fixed when the gateway starts",
-			c->options.config_path, fixed);
-		refuse(c, client, "the configuration cannot be taken over while the gateway runs",
-			why, "restart the gateway, or put the old value back and reload again");
+			"%s: %s has changed, which is fixed when the gateway starts", r->path,
+			fixed);
+		refuse(r, client, "the configuration cannot be taken over while the gateway runs",
+			why, "restart the gateway, or put the old value back and reload again",
+			now);
 		config_free(config);
 		free(text);
 		return NULL;
@@ -117,87 +136,94 @@ load(struct coord *c, uint32_t client, char **ret_warnings)
 	return config;
 }
 
-void
-reload_begin(struct coord *c, uint32_t client)
+struct config_gateway *
+reload_read(struct reload *r,
+	const struct config_gateway *in_force,
+	uint32_t client,
+	struct mono now)
 {
 	struct config_gateway *config;
 	char *warnings = NULL;
-	uint64_t number;
 
-	if (c->reload.under_way) {
-		refuse(c, client, "a reload is under way already",
+	if (r->under_way) {
+		refuse(r, client, "a reload is under way already",
 			"the data plane has not answered it yet",
-			"wait for its end and reload again");
-		return;
+			"wait for its end and reload again", now);
+		return NULL;
 	}
-	config = load(c, client, &warnings);
+	config = load(r, in_force, client, &warnings, now);
 	if (config == NULL)
-		return;
-	number = coord_wish(c, config);
-	if (number == 0) {
-		refuse(c, client, "the configuration was not taken over",
-			"there is not enough memory", "free some and reload again");
-		config_free(config);
-		free(warnings);
-		return;
-	}
-	c->reload = (struct coord_reload){ .under_way = true,
-		.client = client,
-		.number = number,
-		.since = c->now,
-		.config = config,
-		.warnings = warnings };
-}
-
-static void
-answer_done(struct coord *c)
-{
-	char summary[128];
-	json_t *answer;
-
-	if (c->reload.client == 0)
-		return;
-	snprintf(summary, sizeof(summary), "%zu peers", c->config->n_peers);
-	answer = json_pack("{s:b, s:s, s:o}", "ok", 1, "summary", summary, "warnings",
-		lines_of(c->reload.warnings));
-	api_answer(&c->api, c->reload.client, json_dumps(answer, JSON_COMPACT), c->now);
-	json_decref(answer);
+		return NULL;
+	r->client = client;
+	r->config = config;
+	r->warnings = warnings;
+	return config;
 }
 
 void
-reload_on_settled(struct coord *c, uint64_t number, int value)
+reload_sent(struct reload *r, uint64_t number, struct mono now)
 {
-	struct config_gateway *old = c->config;
-
-	if (!c->reload.under_way || number != c->reload.number)
-		return; // the first configuration, or one that was given up on
-	if (value != 0) {
-		refuse(c, c->reload.client, "the data plane refused the configuration",
-			"its log says why (rows out of range, or a table is full)",
-			"correct it and reload again");
-		finish(c);
+	if (number == 0) {
+		refuse(r, r->client, "the configuration was not taken over",
+			"there is not enough memory", "free some and reload again", now);
+		finish(r);
 		return;
 	}
-	c->config = c->reload.config;
-	c->reload.config = old; // freed by finish()
-	coord_apply_host(c);
-	resolve_take_config(c->resolve, c->config, c->now);
-	log_notice("configuration reloaded peers=%zu", c->config->n_peers);
-	answer_done(c);
-	finish(c);
+	r->under_way = true;
+	r->number = number;
+	r->since = now;
+}
+
+struct config_gateway *
+reload_settled(struct reload *r, uint64_t number, int value, struct mono now)
+{
+	struct config_gateway *config = r->config;
+
+	if (!r->under_way || number != r->number)
+		return NULL; // the first configuration, or one that was given up on
+	if (value != 0) {
+		refuse(r, r->client, "the data plane refused the configuration",
+			"its log says why (rows out of range, or a table is full)",
+			"correct it and reload again", now);
+		finish(r);
+		return NULL;
+	}
+	r->config = NULL;
+	return config;
+}
+
+static void
+answer_done(struct reload *r, size_t n_peers, struct mono now)
+{
+	char summary[128];
+
+	if (r->client == 0)
+		return;
+	snprintf(summary, sizeof(summary), "%zu peers", n_peers);
+	answer_object(r->api, r->client,
+		json_pack("{s:b, s:s, s:o}", "ok", 1, "summary", summary, "warnings",
+			lines_of(r->warnings)),
+		now);
+}
+
+void
+reload_done(struct reload *r, const struct config_gateway *in_force, struct mono now)
+{
+	log_notice("configuration reloaded peers=%zu", in_force->n_peers);
+	answer_done(r, in_force->n_peers, now);
+	finish(r);
 }
 
 // The wire thread holds on to it: it takes effect when the data plane is back.
 void
-reload_tick(struct coord *c)
+reload_tick(struct reload *r, struct mono now)
 {
-	uint32_t client = c->reload.client;
+	uint32_t client = r->client;
 
-	if (!c->reload.under_way || client == 0 ||
-		mono_diff_ns(c->now, c->reload.since) < RELOAD_LIMIT_NS)
+	if (!r->under_way || client == 0 || mono_diff_ns(now, r->since) < RELOAD_LIMIT_NS)
 		return;
-	c->reload.client = 0;
-	request_answer_error(c, client, "the configuration is right, but not in force yet",
+	r->client = 0;
+	answer_error(r->api, client, "the configuration is right, but not in force yet",
 		"the data plane does not answer",
-		"look at `sluice status`; it takes effect as soon as the data plane is back");
+		"look at `sluice status`; it takes effect as soon as the data plane is back", now);
 }

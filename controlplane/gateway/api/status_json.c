@@ -8,9 +8,6 @@
 
 #include <jansson.h>
 
-#include "controlplane/gateway/coord.h"
-#include "controlplane/gateway/snapshot.h"
-
 // Seconds since then; null for never, 0 for what another clock reading puts into the future.
 static json_t *
 age(struct mono now, struct mono then)
@@ -61,7 +58,7 @@ pid_of_supervisor(void)
 }
 
 static json_t *
-processes(const struct coord *c, const struct snapshot *s)
+processes(const struct status_here *here, const struct snapshot *s)
 {
 	json_t *object = json_object();
 
@@ -73,7 +70,7 @@ processes(const struct coord *c, const struct snapshot *s)
 			age(s->taken, s->forwarder_start)));
 	put(object, "controlplane",
 		json_pack("{s:I, s:o}", "pid", (json_int_t)getpid(), "uptime_s",
-			age(s->taken, c->started)));
+			age(s->taken, here->started)));
 	return object;
 }
 
@@ -227,7 +224,7 @@ note(json_t *list, const char *text)
 }
 
 static json_t *
-notes(const struct coord *c, const struct snapshot *s, const struct host_facts *facts)
+notes(const struct status_here *here, const struct snapshot *s, const struct host_facts *facts)
 {
 	json_t *list = json_array();
 
@@ -244,7 +241,7 @@ notes(const struct coord *c, const struct snapshot *s, const struct host_facts *
 		note(list, "session keys in the data plane may be swapped out: the limit of locked "
 			   "memory is too "
 			   "low (raise LimitMEMLOCK or ulimit -l)");
-	if (c->state_failing)
+	if (here->state_failing)
 		note(list, "handshake timestamps cannot be written to the state directory");
 	if (s->n_commands_lost > 0)
 		note(list, "the data plane was too slow for some commands; handshakes repeat them");
@@ -254,43 +251,43 @@ notes(const struct coord *c, const struct snapshot *s, const struct host_facts *
 }
 
 static void
-put_host(json_t *o, const struct coord *c, const struct host_facts *facts)
+put_host(json_t *o, const struct status_here *here, const struct host_facts *facts)
 {
 	put(o, "interface",
-		json_pack("{s:s, s:i, s:b}", "name", c->config->interface, "mtu",
-			(int)c->config->mtu, "up", (int)(facts->up && facts->running)));
-	put(o, "routing_table", json_integer(c->config->routing_table));
+		json_pack("{s:s, s:i, s:b}", "name", here->config->interface, "mtu",
+			(int)here->config->mtu, "up", (int)(facts->up && facts->running)));
+	put(o, "routing_table", json_integer(here->config->routing_table));
 	put(o, "forwarding",
 		json_pack("{s:s, s:s}", "ipv4", forwarding(facts->forwarding_v4), "ipv6",
 			forwarding(facts->forwarding_v6)));
 }
 
 static json_t *
-status(const struct coord *c, const struct snapshot *s)
+status(const struct status_here *here, const struct snapshot *s)
 {
 	struct host_facts facts = {};
 	char key[KEY_TEXT_LEN];
 	json_t *o = json_object();
 
-	if (c->host != NULL)
-		host_facts(c->host, &facts);
-	public_key_format(&c->config->public_key, key);
+	if (here->host != NULL)
+		host_facts(here->host, &facts);
+	public_key_format(&here->config->public_key, key);
 	put(o, "ok", json_true());
 	put(o, "version", json_string(SLUICE_VERSION));
-	put(o, "uptime_s", age(s->taken, c->started));
+	put(o, "uptime_s", age(s->taken, here->started));
 	put(o, "attached", json_boolean(s->attached));
 	put(o, "generation", count(s->generation));
 	put(o, "settled", json_boolean(s->settled));
-	put(o, "processes", processes(c, s));
-	put_host(o, c, &facts);
+	put(o, "processes", processes(here, s));
+	put_host(o, here, &facts);
 	put(o, "public_key", json_string(key));
-	put(o, "listen_port", json_integer(c->config->listen_port));
+	put(o, "listen_port", json_integer(here->config->listen_port));
 	put(o, "memory_locked",
 		json_pack("{s:b, s:b}", "controlplane", (int)s->keys_locked, "dataplane",
 			(int)s->dataplane_keys_locked));
 	put(o, "aead_backend",
 		s->aead_backend[0] != '\0' ? json_string(s->aead_backend) : json_null());
-	put(o, "notes", notes(c, s, &facts));
+	put(o, "notes", notes(here, s, &facts));
 	put(o, "handshakes", handshakes(&s->counters));
 	put(o, "sessions", json_integer(s->n_sessions));
 	put(o, "peers", peers(s));
@@ -301,9 +298,9 @@ status(const struct coord *c, const struct snapshot *s)
 }
 
 char *
-status_json(const struct coord *c, const struct snapshot *s)
+status_json(const struct status_here *here, const struct snapshot *s)
 {
-	json_t *answer = status(c, s);
+	json_t *answer = status(here, s);
 	char *text = json_dumps(answer, JSON_COMPACT);
 
 	json_decref(answer);

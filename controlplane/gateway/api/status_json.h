@@ -6,10 +6,22 @@
 #ifndef CONTROLPLANE_GATEWAY_API_STATUS_JSON_H
 #define CONTROLPLANE_GATEWAY_API_STATUS_JSON_H
 
-struct coord;
-struct snapshot;
+#include <stdbool.h>
+
+#include "config/gateway.h"
+#include "controlplane/gateway/kernel/host.h"
+#include "controlplane/gateway/snapshot.h"
+#include "lib/base/clock.h"
+
+/* What the snapshot of the wire thread does not say. */
+struct status_here {
+	struct mono started;                 /* this process */
+	const struct config_gateway *config; /* in force */
+	struct host *host;                   /* NULL: none */
+	bool state_failing;                  /* timestamps cannot be saved */
+};
 
 /* The whole answer as one line; malloc, the caller's.  NULL: no memory. */
-char *status_json(const struct coord *c, const struct snapshot *s);
+char *status_json(const struct status_here *here, const struct snapshot *s);
 
 #endif

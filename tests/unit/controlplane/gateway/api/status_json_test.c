@@ -10,7 +10,6 @@
 
 #include <jansson.h>
 
-#include "controlplane/gateway/coord.h"
 #include "controlplane/gateway/snapshot.h"
 #include "tests/lib/tap.h"
 
@@ -20,8 +19,8 @@ status_of(struct snapshot *s)
 	struct config_gateway config = {
 		.interface = "sluice0", .mtu = 1420, .listen_port = 51820
 	};
-	struct coord c = { .config = &config, .started = { 1 } };
-	char *text = status_json(&c, s);
+	struct status_here here = { .config = &config, .started = { 1 } };
+	char *text = status_json(&here, s);
 	json_t *status = json_loads(text, 0, NULL);
 
 	tap_ok(strchr(text, '\n') == NULL, "it is one line");
