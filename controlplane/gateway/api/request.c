@@ -8,13 +8,13 @@
 
 #include "controlplane/gateway/api/answer.h"
 
-enum request
+enum request_left
 request_read(struct api *api, uint32_t client, const char *line, struct mono now)
 {
 	json_error_t error;
 	json_t *request = json_loads(line, JSON_REJECT_DUPLICATES, &error);
 	const char *cmd = json_string_value(json_object_get(request, "cmd"));
-	enum request left = REQUEST_ANSWERED;
+	enum request_left left = REQUEST_ANSWERED;
 
 	if (cmd == NULL)
 		answer_error(api, client, "the request is not understood",

@@ -14,14 +14,14 @@
 #include "controlplane/gateway/api/listen.h"
 
 /* What is left for the caller to do, who answers the client then. */
-enum request {
+enum request_left {
 	REQUEST_ANSWERED, /* nothing: a question that needs nobody else, or an error */
 	REQUEST_STATUS,
 	REQUEST_RELOAD,
 };
 
 /* One line of a client. */
-enum request request_read(struct api *api, uint32_t client, const char *line, struct mono now);
+enum request_left request_read(struct api *api, uint32_t client, const char *line, struct mono now);
 
 /* Clients that wait for the status; one answer serves all. */
 struct status_queue {
