@@ -93,7 +93,7 @@ inspect(struct segment *s, struct pkt *pkt)
 	if (s->view.protocol != IP_PROTOCOL_TCP && s->view.protocol != IP_PROTOCOL_UDP)
 		return NO_FLOW;
 	transport_len = s->view.total_len - s->view.header_len;
-	if (s->view.is_fragment || transport_len < 4)
+	if (ip_is_fragment(&s->view) || transport_len < 4)
 		return SOME_FLOW;
 
 	s->transport = pkt->data + s->view.header_len;
@@ -165,7 +165,7 @@ is_next_id(const struct gso_flow *f, const struct segment *s)
 
 	if (id == (uint16_t)(f->first_id + f->super.n) && (f->super.n < 2 || !f->has_equal_ids))
 		return true;
-	return s->view.dont_fragment && id == f->first_id && (f->super.n < 2 || f->has_equal_ids);
+	return ip_dont_fragment(&s->view) && id == f->first_id && (f->super.n < 2 || f->has_equal_ids);
 }
 
 static bool

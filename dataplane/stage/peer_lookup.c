@@ -34,7 +34,7 @@ parse(struct worker *w, struct burst *b)
 			drop(w, p, DROP_MULTICAST);
 			continue;
 		}
-		fib_prefetch(&w->tables->fib, v->family, v->dst);
+		p->fib_place = fib_begin(&w->tables->fib, v->family, v->dst);
 		b->pkt[kept++] = p;
 	}
 	b->n = kept;
@@ -49,7 +49,7 @@ look_up(struct worker *w, struct burst *b, bool from_host)
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = b->pkt[i];
 		struct ip_view *v = &b->view[i];
-		uint32_t to = fib_lookup(&tables->fib, v->family, v->dst);
+		uint32_t to = fib_end(&tables->fib, v->family, v->dst, p->fib_place);
 
 		if (!fib_is_peer(to)) {
 			refuse(w, p, v, DROP_NO_PEER,

@@ -16,6 +16,7 @@ static void
 send_answer(struct worker *w, struct pkt *answer, bool to_host)
 {
 	struct burst *out = &w->to_peers;
+	struct ip_view *v;
 
 	answer->kind = PKT_INNER;
 	if (to_host) {
@@ -23,10 +24,12 @@ send_answer(struct worker *w, struct pkt *answer, bool to_host)
 			drop(w, answer, DROP_TX_FULL);
 		return;
 	}
-	if (out->n == BURST_MAX || !ip_parse(answer->data, answer->len, &out->view[out->n])) {
+	v = &out->view[out->n]; // not looked at beyond the end
+	if (out->n == BURST_MAX || !ip_parse(answer->data, answer->len, v)) {
 		drop(w, answer, DROP_TX_FULL);
 		return;
 	}
+	answer->fib_place = fib_begin(&w->tables->fib, v->family, v->dst);
 	out->pkt[out->n++] = answer;
 }
 

@@ -56,7 +56,7 @@ route_inner(struct worker *w, struct burst *b)
 			continue;
 		}
 		tcp_clamp_mss(p->data, v, tables->mtu);
-		to = fib_lookup(&tables->fib, v->family, v->dst);
+		to = fib_end(&tables->fib, v->family, v->dst, p->fib_place);
 		if (fib_is_peer(to)) {
 			forward_to_peer(w, p, v);
 			continue;

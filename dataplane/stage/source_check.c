@@ -10,9 +10,10 @@ void
 source_check(struct worker *w, struct burst *b)
 {
 	const struct fib *fib = &w->tables->fib;
-	uint32_t kept = 0;
+	uint32_t place[BURST_MAX]; // of the source
+	uint32_t n = b->n, kept = 0;
 
-	for (uint32_t i = 0; i < b->n; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		struct pkt *p = b->pkt[i];
 		struct ip_view *v = &b->view[kept];
 
@@ -21,18 +22,17 @@ source_check(struct worker *w, struct burst *b)
 			continue;
 		}
 		p->len = v->total_len; // cuts the padding
-		fib_prefetch(fib, v->family, v->src);
-		fib_prefetch(fib, v->family, v->dst);
+		place[kept] = fib_begin(fib, v->family, v->src);
+		p->fib_place = fib_begin(fib, v->family, v->dst);
 		b->pkt[kept++] = p;
 	}
-	b->n = kept;
-
+	n = kept;
 	kept = 0;
-	for (uint32_t i = 0; i < b->n; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		struct pkt *p = b->pkt[i];
 		const struct ip_view *v = &b->view[i];
 
-		if (fib_lookup(fib, v->family, v->src) != p->peer) {
+		if (fib_end(fib, v->family, v->src, place[i]) != p->peer) {
 			drop(w, p, DROP_SOURCE);
 			continue;
 		}

@@ -49,12 +49,6 @@ struct tables {
 	struct tables **ret_tables);
 void tables_destroy(struct tables *tables);
 
-static inline void
-fib_prefetch(const struct fib *fib, uint8_t family, const uint8_t *addr)
-{
-	exact_table_prefetch(fib->exact, family, addr);
-}
-
 /* Whether a look-up's answer is a peer's number. */
 static inline bool
 fib_is_peer(uint32_t to)
@@ -62,15 +56,30 @@ fib_is_peer(uint32_t to)
 	return to < FIB_NOBODY;
 }
 
-/* `addr`: the bytes of an address as they are in a packet. */
+/*
+ * A look-up in two steps, as in exact_table.h: whole bursts begin before the first one ends.
+ * `addr`: the bytes of an address as they are in a packet.
+ */
 static inline uint32_t
-fib_lookup(const struct fib *fib, uint8_t family, const uint8_t *addr)
+fib_begin(const struct fib *fib, uint8_t family, const uint8_t *addr)
 {
-	uint32_t to = exact_table_lookup(fib->exact, family, addr);
+	return exact_table_begin(fib->exact, family, addr);
+}
+
+static inline uint32_t
+fib_end(const struct fib *fib, uint8_t family, const uint8_t *addr, uint32_t place)
+{
+	uint32_t to = exact_table_end(fib->exact, family, addr, place);
 
 	if (to != EXACT_TABLE_NONE)
 		return to;
 	return prefix_table_lookup(fib->prefixes, family, addr);
+}
+
+static inline uint32_t
+fib_lookup(const struct fib *fib, uint8_t family, const uint8_t *addr)
+{
+	return fib_end(fib, family, addr, fib_begin(fib, family, addr));
 }
 
 static_assert(EXACT_TABLE_NONE == FIB_NONE && PREFIX_TABLE_NONE == FIB_NONE, "one value for none");

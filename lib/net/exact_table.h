@@ -12,6 +12,8 @@
 #ifndef LIB_NET_EXACT_TABLE_H
 #define LIB_NET_EXACT_TABLE_H
 
+#include <assert.h>
+#include <emmintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -35,6 +37,9 @@ struct exact_bucket_v4 {
 	uint32_t spilled; /* 1: go on in the next bucket */
 	uint32_t unused;
 };
+
+static_assert(EXACT_V4_SLOTS == 7 && offsetof(struct exact_bucket_v4, values) == 28,
+	"compared as eight words");
 
 struct exact_bucket_v6 {
 	uint64_t keys[EXACT_V6_SLOTS][2];
@@ -89,38 +94,47 @@ exact_table_index_v6(const struct exact_table *t, const uint64_t key[2])
 	return exact_table_hash(key[0] ^ t->seed[0], key[1] ^ t->seed[1]) & t->mask_v6;
 }
 
-/* `addr`: the four or sixteen bytes of an address, as they are in a packet. */
+/* A bit for each slot with this key, the first slot's lowest.  Without a branch: which slot it is
+ * cannot be predicted. */
 static inline uint32_t
-exact_table_lookup_v4(const struct exact_table *t, const uint8_t *addr)
+exact_table_hits_v4(const struct exact_bucket_v4 *b, uint32_t key)
 {
-	uint32_t key, i;
+	__m128i wanted = _mm_set1_epi32((int)key);
+	__m128i low = _mm_loadu_si128((const __m128i *)&b->keys[0]);
+	__m128i high = _mm_loadu_si128((const __m128i *)&b->keys[4]); // and the first value
+	int hits = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(low, wanted))) |
+	           _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(high, wanted))) << 4;
+
+	return (uint32_t)hits & ((1u << EXACT_V4_SLOTS) - 1);
+}
+
+static inline uint32_t
+exact_table_lookup_v4(const struct exact_table *t, const uint8_t *addr, uint32_t place)
+{
+	uint32_t key;
 
 	memcpy(&key, addr, sizeof(key));
-	i = exact_table_index_v4(t, key);
 	for (;;) {
-		const struct exact_bucket_v4 *b = &t->v4[i];
-		uint32_t value = EXACT_TABLE_NONE;
+		const struct exact_bucket_v4 *b = &t->v4[place];
+		uint32_t hits = exact_table_hits_v4(b, key);
+		// The first hit, so that address 0 in use wins over the empty slots behind it.
+		uint32_t value = hits != 0 ? b->values[__builtin_ctz(hits)] : EXACT_TABLE_NONE;
 
-		// From the back, so that address 0 in use wins over the empty slots behind it.
-		for (int slot = EXACT_V4_SLOTS - 1; slot >= 0; slot--)
-			value = b->keys[slot] == key ? b->values[slot] : value;
 		if (value != EXACT_TABLE_NONE || b->spilled == 0)
 			return value;
-		i = (i + 1) &
-		    t->mask_v4; // ends: a bucket with room has not spilled, and one has room
+		// Ends: a bucket with room has not spilled, and one has room.
+		place = (place + 1) & t->mask_v4;
 	}
 }
 
 static inline uint32_t
-exact_table_lookup_v6(const struct exact_table *t, const uint8_t *addr)
+exact_table_lookup_v6(const struct exact_table *t, const uint8_t *addr, uint32_t place)
 {
 	uint64_t key[2];
-	uint32_t i;
 
 	memcpy(key, addr, sizeof(key));
-	i = exact_table_index_v6(t, key);
 	for (;;) {
-		const struct exact_bucket_v6 *b = &t->v6[i];
+		const struct exact_bucket_v6 *b = &t->v6[place];
 		uint32_t value = EXACT_TABLE_NONE;
 
 		for (int slot = EXACT_V6_SLOTS - 1; slot >= 0; slot--)
@@ -129,36 +143,50 @@ exact_table_lookup_v6(const struct exact_table *t, const uint8_t *addr)
 			                : value;
 		if (value != EXACT_TABLE_NONE || b->spilled == 0)
 			return value;
-		i = (i + 1) & t->mask_v6;
+		place = (place + 1) & t->mask_v6;
 	}
 }
 
-/* For either family; EXACT_TABLE_NONE for ADDR_NONE. */
+/*
+ * A look-up in two steps, so that others can be begun while memory is fetched: where an address
+ * would be (its line is fetched), then what is there.
+ *
+ * addr: the four or sixteen bytes of an address, as they are in a packet; any for ADDR_NONE.
+ */
 static inline uint32_t
-exact_table_lookup(const struct exact_table *t, uint8_t family, const uint8_t *addr)
+exact_table_begin(const struct exact_table *t, uint8_t family, const uint8_t *addr)
+{
+	uint64_t key[2] = {};
+	uint32_t place = 0;
+
+	if (family == ADDR_V4) {
+		memcpy(key, addr, 4);
+		place = exact_table_index_v4(t, (uint32_t)key[0]);
+		__builtin_prefetch(&t->v4[place]);
+	} else if (family == ADDR_V6) {
+		memcpy(key, addr, 16);
+		place = exact_table_index_v6(t, key);
+		__builtin_prefetch(&t->v6[place]);
+	}
+	return place;
+}
+
+/* place: of exact_table_begin() for the same address.  EXACT_TABLE_NONE for ADDR_NONE. */
+static inline uint32_t
+exact_table_end(const struct exact_table *t, uint8_t family, const uint8_t *addr, uint32_t place)
 {
 	if (family == ADDR_V4)
-		return exact_table_lookup_v4(t, addr);
+		return exact_table_lookup_v4(t, addr, place);
 	if (family == ADDR_V6)
-		return exact_table_lookup_v6(t, addr);
+		return exact_table_lookup_v6(t, addr, place);
 	return EXACT_TABLE_NONE;
 }
 
-/* Fetch the line that exact_table_lookup() will look at. */
-static inline void
-exact_table_prefetch(const struct exact_table *t, uint8_t family, const uint8_t *addr)
+/* Both steps. */
+static inline uint32_t
+exact_table_lookup(const struct exact_table *t, uint8_t family, const uint8_t *addr)
 {
-	if (family == ADDR_V4) {
-		uint32_t key;
-
-		memcpy(&key, addr, sizeof(key));
-		__builtin_prefetch(&t->v4[exact_table_index_v4(t, key)]);
-	} else if (family == ADDR_V6) {
-		uint64_t key[2];
-
-		memcpy(key, addr, sizeof(key));
-		__builtin_prefetch(&t->v6[exact_table_index_v6(t, key)]);
-	}
+	return exact_table_end(t, family, addr, exact_table_begin(t, family, addr));
 }
 
 #endif

@@ -48,8 +48,8 @@ flow_hash_inner(const uint8_t *p, const struct ip_view *v, uint64_t seed)
 	uint64_t rest = v->protocol;
 	uint64_t h;
 
-	if ((v->protocol == IP_PROTOCOL_TCP || v->protocol == IP_PROTOCOL_UDP) && !v->is_fragment &&
-		v->total_len >= (uint32_t)v->header_len + 4)
+	if ((v->protocol == IP_PROTOCOL_TCP || v->protocol == IP_PROTOCOL_UDP) &&
+		!ip_is_fragment(v) && v->total_len >= (uint32_t)v->header_len + 4)
 		rest |= (uint64_t)load_be32(p + v->header_len) << 32;
 	if (v->family == ADDR_V4)
 		return flow_hash_finish(

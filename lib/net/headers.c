@@ -103,9 +103,9 @@ int
 ip_find_transport(const uint8_t *p, const struct ip_view *v, struct ip_transport *ret_transport)
 {
 	struct ip_transport found = {
-		.fragment_offset = v->fragment_offset,
-		.is_fragment = v->is_fragment,
-		.is_later_fragment = v->is_later_fragment,
+		.fragment_offset = ip_fragment_offset(v),
+		.is_fragment = ip_is_fragment(v),
+		.is_later_fragment = ip_is_later_fragment(v),
 	};
 	struct walk w = {
 		.p = p,

@@ -23,6 +23,11 @@
 #define IPV4_ADDR_LEN 4
 #define IPV6_ADDR_LEN 16
 
+/* Of an IPv4 header's word at 6. */
+#define IPV4_DONT_FRAGMENT  0x4000
+#define IPV4_MORE_FRAGMENTS 0x2000
+#define IPV4_OFFSET_MASK    0x1fff
+
 /* Values of the protocol and next header fields (IANA's names). */
 enum ip_protocol {
 	IP_PROTOCOL_HOPOPT = 0,
@@ -49,15 +54,12 @@ struct ip_view {
 	const uint8_t *dst;
 	uint32_t total_len; /* bytes, by the packet's own length field: header_len to the buffer's
 	                       len */
-	uint16_t fragment_offset; /* bytes; IPv4 only, see below */
-	uint8_t family;           /* enum addr_family */
-	uint8_t header_len;       /* bytes: 20 to 60, or 40 */
-	uint8_t protocol;         /* IPv6: of whatever follows the fixed header */
-	uint8_t ttl;              /* hop limit */
-	uint8_t ecn;              /* two bits: enum ecn of ecn.h */
-	bool is_fragment;         /* part of a datagram that was cut; IPv4 only */
-	bool is_later_fragment;   /* without the header of the protocol; IPv4 only */
-	bool dont_fragment;       /* IPv6: always */
+	uint16_t fragment;  /* IPv4's flags and fragment offset: ask the functions below */
+	uint8_t family;     /* enum addr_family */
+	uint8_t header_len; /* bytes: 20 to 60, or 40 */
+	uint8_t protocol;   /* IPv6: of whatever follows the fixed header */
+	uint8_t ttl;        /* hop limit */
+	uint8_t ecn;        /* two bits: enum ecn of ecn.h */
 };
 
 /* Where the transport header of a packet begins. */
@@ -69,11 +71,38 @@ struct ip_transport {
 	bool is_later_fragment; /* there is no transport header at `offset` */
 };
 
+/* Part of a datagram that was cut.  IPv4 only: of IPv6, ip_find_transport() knows. */
+static inline bool
+ip_is_fragment(const struct ip_view *v)
+{
+	return (v->fragment & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK)) != 0;
+}
+
+/* Without the header of the protocol.  IPv4 only. */
+static inline bool
+ip_is_later_fragment(const struct ip_view *v)
+{
+	return (v->fragment & IPV4_OFFSET_MASK) != 0;
+}
+
+/* In bytes.  IPv4 only. */
+static inline uint16_t
+ip_fragment_offset(const struct ip_view *v)
+{
+	return (uint16_t)((v->fragment & IPV4_OFFSET_MASK) * 8);
+}
+
+/* A router must not cut it; IPv6: always. */
+static inline bool
+ip_dont_fragment(const struct ip_view *v)
+{
+	return (v->fragment & IPV4_DONT_FRAGMENT) != 0;
+}
+
 static inline bool
 ip_parse_v4(const uint8_t *p, uint32_t len, struct ip_view *ret)
 {
 	uint32_t header_len, total_len;
-	uint16_t fragment;
 
 	if (len < IPV4_HEADER_LEN)
 		return false;
@@ -82,20 +111,16 @@ ip_parse_v4(const uint8_t *p, uint32_t len, struct ip_view *ret)
 	if (header_len < IPV4_HEADER_LEN || header_len > total_len || total_len > len)
 		return false;
 
-	fragment = load_be16(p + 6);
 	*ret = (struct ip_view){
 		.src = p + 12,
 		.dst = p + 16,
 		.total_len = total_len,
-		.fragment_offset = (uint16_t)((fragment & 0x1fff) * 8),
+		.fragment = load_be16(p + 6),
 		.family = ADDR_V4,
 		.header_len = (uint8_t)header_len,
 		.protocol = p[9],
 		.ttl = p[8],
 		.ecn = p[1] & 3,
-		.is_fragment = (fragment & 0x3fff) != 0,
-		.is_later_fragment = (fragment & 0x1fff) != 0,
-		.dont_fragment = (fragment & 0x4000) != 0,
 	};
 	return true;
 }
@@ -119,7 +144,7 @@ ip_parse_v6(const uint8_t *p, uint32_t len, struct ip_view *ret)
 		.protocol = p[6],
 		.ttl = p[7],
 		.ecn = (uint8_t)(p[1] >> 4 & 3),
-		.dont_fragment = true,
+		.fragment = IPV4_DONT_FRAGMENT,
 	};
 	return true;
 }

@@ -44,9 +44,9 @@ enum icmp_error {
  * p, v:   the packet, and ip_parse() of it.  Not inside `buf`.
  * source: an address of ours of the same family.
  * mtu:    for ICMP_ERROR_TOO_BIG, else 0; IPv6 is never told less than 1280.  Whether an IPv4
- * packet may be fragmented instead (v->dont_fragment) is the caller's question. Returns the error's
- * length in bytes, or 0: icmp_error_is_allowed() says no, the family of `source` is another, or
- * size_bytes has no room for the headers and 8 bytes.
+ * packet may be fragmented instead (ip_dont_fragment()) is the caller's question. Returns the
+ * error's length in bytes, or 0: icmp_error_is_allowed() says no, the family of `source` is
+ * another, or size_bytes has no room for the headers and 8 bytes.
  */
 [[nodiscard]] uint32_t icmp_error_build(enum icmp_error error,
 	const uint8_t *p,

@@ -334,13 +334,14 @@ fill_v4(const struct builder *b, const struct layout *at)
 	const struct shape *s = &b->shape_v4;
 
 	for (size_t i = 0; i < s->separators; i++)
-		at->v4_separators[i] = UINT32_MAX;
+		at->v4_separators[i] = UINT32_MAX ^ PREFIX_V4_SIGN;
 	for (size_t i = 0; i < s->intervals; i++) {
 		uint32_t start = (uint32_t)(b->v4.list[i].start >> 96);
 
 		at->v4_values[i] = b->v4.list[i].value;
 		if (i > 0)
-			at->v4_separators[separator_at(s, i, PREFIX_V4_FANOUT)] = start - 1;
+			at->v4_separators[separator_at(s, i, PREFIX_V4_FANOUT)] =
+				(start - 1) ^ PREFIX_V4_SIGN;
 	}
 }
 

@@ -13,6 +13,8 @@
 #ifndef LIB_NET_PREFIX_TABLE_H
 #define LIB_NET_PREFIX_TABLE_H
 
+#include <assert.h>
+#include <emmintrin.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,7 +32,10 @@ struct prefix_item {
 
 #define PREFIX_V4_FANOUT 16 /* separators in a node: one cache line each */
 #define PREFIX_V6_FANOUT 8
+#define PREFIX_V4_SIGN   UINT32_C(0x80000000) /* vectors are compared as signed numbers */
 #define PREFIX_DEEP      UINT32_C(0x80000000) /* value: number of a tree of lower halves */
+
+static_assert(PREFIX_V4_FANOUT == 16, "compared as four vectors of four");
 
 /*
  * Nodes lie level by level, the children of node k at k * (fanout + 1) + 1 and on; all levels but
@@ -39,10 +44,10 @@ struct prefix_item {
  * which everything is.
  */
 struct prefix_tree_v4 {
-	const uint32_t *separators;
-	const uint32_t *values;  /* one per interval */
-	uint32_t first_interval; /* number that the children of the last level begin with */
-	uint32_t levels;         /* 0: a single interval */
+	const uint32_t *separators; /* addresses ^ PREFIX_V4_SIGN */
+	const uint32_t *values;     /* one per interval */
+	uint32_t first_interval;    /* number that the children of the last level begin with */
+	uint32_t levels;            /* 0: a single interval */
 };
 
 struct prefix_tree_v6 {
@@ -102,19 +107,31 @@ prefix_table_search_v6(const uint64_t *separators,
 	return k - first_interval;
 }
 
+/* How many separators of a node are below an address.  They are sorted, so the lowest ones are. */
+static inline uint32_t
+prefix_table_below_v4(const uint32_t *node, __m128i addr)
+{
+	const __m128i *n = (const __m128i *)node;
+	__m128i first = _mm_packs_epi32(_mm_cmpgt_epi32(addr, _mm_loadu_si128(n)),
+		_mm_cmpgt_epi32(addr, _mm_loadu_si128(n + 1)));
+	__m128i second = _mm_packs_epi32(_mm_cmpgt_epi32(addr, _mm_loadu_si128(n + 2)),
+		_mm_cmpgt_epi32(addr, _mm_loadu_si128(n + 3)));
+
+	return (uint32_t)__builtin_ctz(
+		~(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(first, second)));
+}
+
 /* An IPv4 address in host order. */
 static inline uint32_t
 prefix_table_lookup_v4(const struct prefix_table *t, uint32_t addr)
 {
+	const __m128i wanted = _mm_set1_epi32((int)(addr ^ PREFIX_V4_SIGN));
 	uint32_t k = 0;
 
 	for (uint32_t level = 0; level < t->v4.levels; level++) {
 		const uint32_t *node = t->v4.separators + (size_t)k * PREFIX_V4_FANOUT;
-		uint32_t below = 0;
 
-		for (int i = 0; i < PREFIX_V4_FANOUT; i++)
-			below += node[i] < addr;
-		k = k * (PREFIX_V4_FANOUT + 1) + below + 1;
+		k = k * (PREFIX_V4_FANOUT + 1) + prefix_table_below_v4(node, wanted) + 1;
 	}
 	return t->v4.values[k - t->v4.first_interval];
 }

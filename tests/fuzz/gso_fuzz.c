@@ -114,7 +114,7 @@ make_right(uint8_t *p, uint32_t len)
 		return;
 	if (v.family == ADDR_V4)
 		checksum_fill_ipv4(p, v.header_len);
-	if (!v.is_fragment)
+	if (!ip_is_fragment(&v))
 		(void)checksum_fill_packet(p, &v);
 }
 

@@ -16,7 +16,6 @@ look_up_text(const struct exact_table *t, const char *text)
 {
 	struct addr a = addr_of_text(text);
 
-	exact_table_prefetch(t, a.family, a.bytes);
 	return exact_table_lookup(t, a.family, a.bytes);
 }
 

@@ -97,7 +97,8 @@ fields_v4(void)
 	tap_int(k.view.protocol, IP_PROTOCOL_UDP, "protocol");
 	tap_int(k.view.ttl, 64, "TTL");
 	tap_int(k.view.ecn, 1, "ECN without the DSCP");
-	tap_ok(!k.view.is_fragment && !k.view.is_later_fragment && !k.view.dont_fragment,
+	tap_ok(!ip_is_fragment(&k.view) && !ip_is_later_fragment(&k.view) &&
+			!ip_dont_fragment(&k.view),
 		"no fragment, and may be cut");
 }
 
@@ -120,7 +121,7 @@ fields_v6(void)
 	tap_int(k.view.protocol, IP_PROTOCOL_TCP, "protocol");
 	tap_int(k.view.ttl, 64, "hop limit");
 	tap_int(k.view.ecn, 3, "ECN of traffic class bb");
-	tap_ok(k.view.dont_fragment, "nobody on the way may cut it");
+	tap_ok(ip_dont_fragment(&k.view), "nobody on the way may cut it");
 }
 
 static const struct {
@@ -147,11 +148,11 @@ fragments_v4(void)
 
 		packet_begin(&k, "10.0.0.1", "10.0.0.2", IP_PROTOCOL_UDP, 64);
 		store_be16(k.bytes + 6, fragments[i].word);
-		tap_ok(packet_parse(&k) && k.view.is_fragment == fragments[i].is_fragment &&
-				k.view.is_later_fragment == fragments[i].is_later &&
-				k.view.dont_fragment == fragments[i].dont_fragment,
+		tap_ok(packet_parse(&k) && ip_is_fragment(&k.view) == fragments[i].is_fragment &&
+				ip_is_later_fragment(&k.view) == fragments[i].is_later &&
+				ip_dont_fragment(&k.view) == fragments[i].dont_fragment,
 			"IPv4, %s", fragments[i].what);
-		tap_int(k.view.fragment_offset, fragments[i].offset, fragments[i].what);
+		tap_int(ip_fragment_offset(&k.view), fragments[i].offset, fragments[i].what);
 		tap_ok(ip_find_transport(k.bytes, &k.view, &t) == 0 && t.offset == 20 &&
 				t.protocol == IP_PROTOCOL_UDP &&
 				t.is_later_fragment == fragments[i].is_later,
