@@ -208,6 +208,7 @@ create_workers(struct forwarder *f)
 		const struct worker_setup setup = {
 			.id = i,
 			.core = f->setup->cores[i],
+			.is_alone = f->n_workers == 1,
 			.state = f->state,
 			.keys = f->keys,
 			.pool = f->pool,

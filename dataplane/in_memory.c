@@ -133,6 +133,7 @@ create_workers(struct in_memory *m, unsigned n)
 		const struct worker_setup setup = {
 			.id = i,
 			.core = -1,
+			.is_alone = n == 1 && !m->is_shared,
 			.state = m->state,
 			.keys = m->keys,
 			.pool = m->pool,
@@ -193,6 +194,7 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 	memset(m, 0, sizeof(*m));
 	m->state = config->state;
 	m->keys = config->keys;
+	m->is_shared = config->is_shared;
 	m->bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (m->bell.fd < 0)
 		err = -errno;

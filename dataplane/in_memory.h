@@ -33,10 +33,12 @@ struct in_memory_config {
 	uint32_t n_frames;         /* packet buffers; 0: 4096 */
 	uint32_t frame_len;        /* 0: what IN_MEMORY_MTU needs */
 	struct shm_state *state;   /* borrowed memory of a predecessor; NULL: new, all zero */
+	bool is_shared;            /* even a lone worker works as if there were others */
 	struct shm_sessions *keys; /* the same */
 };
 
 struct in_memory {
+	bool is_shared;
 	struct shm_state *state;
 	struct shm_sessions *keys;
 	bool owns_regions;

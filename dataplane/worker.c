@@ -40,6 +40,7 @@ worker_create(const struct worker_setup *setup, struct worker_thread **ret_worke
 		return -ENOMEM;
 	}
 	w->id = setup->id;
+	w->is_alone = setup->is_alone;
 	w->sessions = (struct session_table){ setup->state, setup->keys };
 	w->counters = &setup->state->workers[setup->id];
 	w->peers = setup->state->counters[setup->id];

@@ -15,7 +15,8 @@
 
 struct worker_setup {
 	unsigned id;
-	int core; /* pinned to this core and never asleep; -1: adaptive */
+	int core;      /* pinned to this core and never asleep; -1: adaptive */
+	bool is_alone; /* there is no other worker */
 	struct shm_state *state;
 	struct shm_sessions *keys;
 	struct pool *pool;

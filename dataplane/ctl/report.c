@@ -141,6 +141,7 @@ report_take_injected(struct rings *r, struct pool_cache *pool)
 	p->len = copy.len;
 	p->flow_hash = 0;
 	memcpy(&p->rx_outer, &copy.path, sizeof(p->rx_outer));
+	p->outer_tag = pkt_outer_tag(&p->rx_outer);
 	memcpy(p->data, copy.data, copy.len);
 	return p;
 }

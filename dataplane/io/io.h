@@ -25,7 +25,7 @@ struct port;
 struct port_ops {
 	/*
 	 * Take up to max packets that arrived for this queue; the caller owns them.  pkt->port, kind,
-	 * outer, outer_ecn and flow_hash are set.
+	 * outer, outer_tag, outer_ecn and flow_hash are set.
 	 */
 	uint32_t (*rx)(struct port *port, unsigned queue, struct pkt **ret_pkts, uint32_t max);
 	/*

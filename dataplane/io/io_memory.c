@@ -136,6 +136,8 @@ io_memory_push(struct port *port, unsigned queue, struct pkt *const *pkts, uint3
 	for (uint32_t i = 0; i < n; i++) {
 		pkts[i]->port = port->index;
 		pkts[i]->kind = (uint8_t)m->kind;
+		if (m->kind == PKT_WIRE)
+			pkts[i]->outer_tag = pkt_outer_tag(&pkts[i]->rx_outer);
 	}
 	n = pkt_ring_put(&q->rx, pkts, n);
 	if (n > 0 && q->worker_bell != NULL)

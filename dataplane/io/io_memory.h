@@ -36,9 +36,9 @@ void io_memory_destroy(struct port *port, struct pool_cache *cache);
 void io_memory_attach_worker(struct port *port, unsigned queue, struct doorbell *worker_bell);
 
 /*
- * The world sends: these packets arrive at the queue.  Port and kind are set here; data, len,
- * rx_outer, outer_ecn and flow_hash are the caller's.  Returns how many fit (the first ones, owned
- * by the port from then on).
+ * The world sends: these packets arrive at the queue.  Port, kind and outer_tag are set here; data,
+ * len, rx_outer, outer_ecn and flow_hash are the caller's.  Returns how many fit (the first ones,
+ * owned by the port from then on).
  */
 uint32_t io_memory_push(struct port *port, unsigned queue, struct pkt *const *pkts, uint32_t n);
 

@@ -164,6 +164,7 @@ open_message(struct socket_rx *rx, struct lanes *lanes)
 	read_remote(&m->outer, &rx->from[rx->at]);
 	read_options(rx, lanes, &msg->msg_hdr);
 	m->flow_hash = hash_of(&m->outer, lanes->hash_seed);
+	m->outer_tag = pkt_outer_tag(&m->outer);
 	m->lane = lanes_pick(lanes, m->flow_hash);
 	if (m->len == 0)
 		lanes->port.counters->malformed++; // there is nothing to hand on
@@ -177,6 +178,7 @@ fill(struct pkt *pkt, const struct socket_rx_message *m, uint32_t len)
 	pkt->len = len;
 	pkt->kind = PKT_WIRE;
 	pkt->flow_hash = m->flow_hash;
+	pkt->outer_tag = m->outer_tag;
 	pkt->outer_ecn = m->ecn;
 	pkt->rx_outer = m->outer;
 }

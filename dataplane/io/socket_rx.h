@@ -26,6 +26,7 @@ struct socket_rx_message {
 	uint32_t done_len;
 	uint32_t piece_len; /* bytes of each datagram but the last */
 	uint32_t flow_hash;
+	uint32_t outer_tag;
 	uint8_t ecn;
 	struct lane *lane;
 	struct pkt_outer outer;

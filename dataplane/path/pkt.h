@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/bytes.h"
+
 /* Room in front of the data of a fresh frame: outer IPv6, UDP and WireGuard headers and L2 (14 + 8
  * + 40 + 8 + 16), rounded up; and behind it: padding and tag. */
 #define PKT_HEADROOM 128
@@ -29,6 +31,10 @@ enum pkt_kind {
 	PKT_KEEPALIVE, /* empty, to be sealed for `peer` */
 };
 
+/* What decrypt has to look into once the packet has proven to be authentic. */
+#define PKT_FROM_ELSEWHERE 1 /* it did not come from where its peer is expected */
+#define PKT_UNCONFIRMED    2 /* its session may still be `next` */
+
 /* The outer addresses of a datagram.  Layout as struct shm_path (asserted in table/peer.c). */
 struct pkt_outer {
 	uint8_t remote[16];   /* an IPv4 address in the first four bytes */
@@ -39,6 +45,24 @@ struct pkt_outer {
 	uint32_t ifindex; /* for link-local addresses; else 0 */
 };
 static_assert(sizeof(struct pkt_outer) == 40, "as struct shm_path");
+
+/*
+ * A short fingerprint of an endpoint and the address of ours that it wrote to, so that a worker
+ * sees in the session's own line whether a packet came from where the peer is expected.
+ */
+static inline uint32_t
+pkt_outer_tag(const struct pkt_outer *o)
+{
+	uint64_t rest = (uint64_t)o->remote_port << 16 ^ o->family ^ (uint64_t)o->ifindex << 32;
+
+	// Independent products, odd factors: the processor does them side by side.
+	rest *= UINT64_C(0xa0761d6478bd642f);
+	rest += load_le64(o->remote) * UINT64_C(0x9e3779b97f4a7c15);
+	rest += load_le64(o->remote + 8) * UINT64_C(0xbf58476d1ce4e5b9);
+	rest += load_le64(o->local) * UINT64_C(0x94d049bb133111eb);
+	rest += load_le64(o->local + 8) * UINT64_C(0xd6e8feb86659fd93);
+	return (uint32_t)(rest >> 32) | 1; // 0 stands for "none"
+}
 
 struct pkt {
 	uint8_t *data;      /* first byte of what the packet is at this step */
@@ -57,9 +81,10 @@ struct pkt {
 	uint8_t kind;       /* enum pkt_kind */
 	uint8_t port;       /* index of the port it came by */
 	uint8_t outer_ecn;  /* two bits, of the outer header it came in or leaves with */
-	uint8_t flags;      /* free for stages of one path */
-	uint32_t padded_len; /* of the plaintext to seal */
-	uint32_t spare;
+	uint8_t flags;      /* PKT_...; inbound only */
+	uint32_t outer_tag; /* received from a wire: pkt_outer_tag() of rx_outer; set by the driver
+	                     */
+	uint32_t fib_place; /* of the inner destination: fib_begin() with this round's tables */
 
 	_Alignas(64) struct pkt_outer rx_outer;
 	uint64_t rx_ns; /* when it began to wait */

@@ -7,6 +7,13 @@
 #include "dataplane/io/pkt_ring.h"
 #include "dataplane/path/event_ring.h"
 
+void
+drop(struct worker *w, struct pkt *p, enum drop_reason reason)
+{
+	w->counters->drops[reason]++;
+	pool_put(&w->pool, &p, 1);
+}
+
 bool
 worker_event(struct worker *w,
 	enum shm_event_kind kind,

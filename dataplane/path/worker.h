@@ -36,8 +36,9 @@ struct waiting {
 struct event_ring; /* events to the main thread: dataplane/path/event_ring.h */
 
 struct worker {
-	unsigned id;                          /* queue of every port */
-	uint64_t now_ns;                      /* CLOCK_BOOTTIME, read once per burst */
+	unsigned id;     /* queue of every port */
+	bool is_alone;   /* the only worker: nobody else takes counters or moves windows */
+	uint64_t now_ns; /* CLOCK_BOOTTIME, read once per burst */
 	const struct tables *tables;          /* valid until the next quiescent point */
 	struct session_table sessions;        /* pointers into the keeper's memory */
 	struct shm_worker_counters *counters; /* read by the control plane */
@@ -64,13 +65,9 @@ struct worker {
 	uint64_t *aead_tsc;
 };
 
-/* Count and free a packet. */
-static inline void
-drop(struct worker *w, struct pkt *p, enum drop_reason reason)
-{
-	w->counters->drops[reason]++;
-	pool_put(&w->pool, &p, 1);
-}
+/* Count and free a packet.  Cold, so that the stages' loops keep their registers for what goes on.
+ */
+[[gnu::cold]] void drop(struct worker *w, struct pkt *p, enum drop_reason reason);
 
 /* Raise an event for the control plane.  False: no room; raise it again with a later packet. */
 bool worker_event(struct worker *w,

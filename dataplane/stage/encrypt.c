@@ -3,31 +3,46 @@
  * Counter, padding, seal, header.  Source: WireGuard whitepaper 5.4.6; peer.md 3.5 for padding.
  */
 
+#include <assert.h>
 #include <x86intrin.h>
 
 #include "dataplane/stage/stages.h"
 #include "lib/crypto/aead.h"
 #include "lib/net/ecn.h"
+#include "lib/wg/limits.h"
 #include "lib/wg/message.h"
 
-/*
- * Take counters: one atomic add for each run of packets of one session.  Taken before use, so that
- * whatever dies afterwards the next value there was never used.
- */
+static_assert(PKT_TAILROOM >= 2 * WG_PADDING + WG_TAG_LEN, "padding is written whole");
+
+// Taken before use, so that whatever dies afterwards the next value there was never used.
+static uint64_t
+take(struct shm_session_tx *tx, uint32_t n, bool is_alone)
+{
+	uint64_t first;
+
+	if (!is_alone)
+		return atomic_fetch_add_explicit(&tx->counter, n, memory_order_relaxed);
+	first = atomic_load_explicit(&tx->counter, memory_order_relaxed);
+	atomic_store_explicit(&tx->counter, first + n, memory_order_relaxed);
+	return first;
+}
+
+// Once for each run of packets of one session.
 static void
 take_counters(struct worker *w, struct burst *b)
 {
-	for (uint32_t i = 0; i < b->n;) {
+	struct shm_session_tx *sessions = w->sessions.keys->tx;
+	uint32_t n = b->n;
+
+	for (uint32_t i = 0; i < n;) {
 		uint32_t slot = b->pkt[i]->slot, run = 1;
 		uint64_t counter;
 
-		while (i + run < b->n && b->pkt[i + run]->slot == slot)
+		while (i + run < n && b->pkt[i + run]->slot == slot)
 			run++;
-		counter = atomic_fetch_add_explicit(
-			&w->sessions.keys->tx[slot].counter, run, memory_order_relaxed);
-		for (uint32_t k = 0; k < run; k++)
-			b->pkt[i + k]->counter = counter + k;
-		i += run;
+		counter = take(&sessions[slot], run, w->is_alone);
+		for (uint32_t end = i + run; i < end; i++)
+			b->pkt[i]->counter = counter++;
 	}
 }
 
@@ -50,7 +65,8 @@ prepare(struct worker *w, struct pkt *p, struct aead_job *job)
 	const struct shm_session_tx *tx = &w->sessions.keys->tx[p->slot];
 	uint32_t padded = wg_padded_len(p->len, w->tables->mtu);
 
-	memset(p->data + p->len, 0, padded - p->len);
+	// All that padding can need: less work than to count it, and the tag comes there anyway.
+	memset(p->data + p->len, 0, WG_PADDING);
 	*job = (struct aead_job){
 		.data = p->data,
 		.len = padded,

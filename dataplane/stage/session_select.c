@@ -17,6 +17,13 @@ ask(struct worker *w, enum shm_event_kind kind, uint32_t peer, uint32_t index)
 		wait->asked_ns = w->now_ns;
 }
 
+// Behind those that wait already, also when the session has just come: order is kept.
+static bool
+must_wait(const struct worker *w, uint32_t peer)
+{
+	return w->n_waiting > 0 && w->waiting[peer].n > 0;
+}
+
 void
 session_select(struct worker *w, struct burst *b)
 {
@@ -30,16 +37,14 @@ session_select(struct worker *w, struct burst *b)
 
 		p->slot = shm_keypairs_current(word);
 		__builtin_prefetch(&w->sessions.keys->tx[p->slot], 1);
-		__builtin_prefetch(&w->sessions.state->paths[p->peer]);
+		session_path_prefetch(&w->sessions, p->peer);
 	}
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = b->pkt[i];
 		const struct shm_session_tx *tx = &w->sessions.keys->tx[p->slot];
 
-		// Behind those that wait already, also when the session has just come: order is
-		// kept.
 		if (__builtin_expect(!session_can_send(&w->sessions, p->slot, w->now_ns) ||
-					     w->waiting[p->peer].n > 0,
+					     must_wait(w, p->peer),
 			    0)) {
 			if (p->kind == PKT_KEEPALIVE) {
 				drop(w, p, DROP_KEEPALIVE);

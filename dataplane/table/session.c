@@ -30,8 +30,10 @@ fill(struct session_table *t, uint32_t slot, const struct shm_cmd_session *cmd)
 	memcpy(rx->key, cmd->key_receive, sizeof(rx->key));
 	rx->peer = cmd->peer;
 	rx->birth_ns = cmd->birth_ns;
-	atomic_store_explicit(&rx->path_tag, path->family != 0 ? session_path_tag(path) : 0,
-		memory_order_relaxed);
+	atomic_store_explicit(
+		&rx->is_confirmed, cmd->role == SHM_ROLE_INITIATOR, memory_order_relaxed);
+	atomic_store_explicit(
+		&rx->path_tag, path->family != 0 ? pkt_outer_tag(path) : 0, memory_order_relaxed);
 
 	row->sender_index = cmd->sender_index;
 	row->peer = cmd->peer;
@@ -176,7 +178,7 @@ session_set_path(struct session_table *t, uint32_t peer, const struct shm_path *
 	row->path[which] = *path;
 	atomic_store_explicit(&row->which, which, memory_order_release);
 
-	tag = path->family != 0 ? session_path_tag((const struct pkt_outer *)path) : 0;
+	tag = path->family != 0 ? pkt_outer_tag((const struct pkt_outer *)path) : 0;
 	for (unsigned i = 0; i < 3; i++)
 		if (slots[i] != 0)
 			atomic_store_explicit(

@@ -25,7 +25,7 @@ struct session_table {
 	struct shm_sessions *keys;
 };
 
-static_assert(sizeof(struct wg_replay) == sizeof(struct shm_replay), "the same ring");
+static_assert(sizeof(struct wg_replay) == sizeof(((struct shm_replay *)0)->word), "the same ring");
 static_assert(sizeof(struct pkt_outer) == sizeof(struct shm_path), "the same addresses");
 static_assert(offsetof(struct pkt_outer, remote_port) == offsetof(struct shm_path, remote_port),
 	"the same addresses");
@@ -74,6 +74,23 @@ session_can_send(const struct session_table *t, uint32_t slot, uint64_t now_ns)
 	       atomic_load_explicit(&tx->counter, memory_order_relaxed) < WG_REJECT_AFTER_MESSAGES;
 }
 
+/* Fetch what keypair_lookup and decrypt will look at. */
+[[gnu::always_inline]] static inline void
+session_prefetch(const struct session_table *t, uint32_t slot, uint64_t counter)
+{
+	__builtin_prefetch(&t->keys->rx[slot]);
+	__builtin_prefetch(&session_replay(t, slot)->word[(counter >> 5) % WG_REPLAY_WORDS], 1);
+}
+
+[[gnu::always_inline]] static inline void
+session_path_prefetch(const struct session_table *t, uint32_t peer)
+{
+	const struct shm_path_row *row = &t->state->paths[peer];
+
+	__builtin_prefetch(row);
+	__builtin_prefetch((const uint8_t *)row + SHM_CACHE_LINE); // the second copy ends there
+}
+
 /* The peer's path; family 0 when it has none.  Valid until a quiescent point. */
 static inline const struct pkt_outer *
 session_path(const struct session_table *t, uint32_t peer)
@@ -83,22 +100,6 @@ session_path(const struct session_table *t, uint32_t peer)
 	// Pairs with the release in session_set_path().
 	return (const struct pkt_outer *)&row
 	        ->path[atomic_load_explicit(&row->which, memory_order_acquire) & 1];
-}
-
-/*
- * A short fingerprint of an endpoint and the address of ours that it wrote to, so that a worker
- * sees in the session's own line whether a packet came from where the peer is expected.
- */
-static inline uint32_t
-session_path_tag(const struct pkt_outer *o)
-{
-	uint64_t words[4];
-	uint64_t h = (uint64_t)o->remote_port << 16 ^ o->family ^ (uint64_t)o->ifindex << 32;
-
-	memcpy(words, o->remote, sizeof(words)); // remote and local
-	for (int i = 0; i < 4; i++)
-		h = (h ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15) ^ h >> 29;
-	return (uint32_t)(h >> 32) | 1; // 0 stands for "none"
 }
 
 /*

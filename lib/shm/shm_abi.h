@@ -243,7 +243,8 @@ struct shm_session_rx {
 	uint32_t peer;
 	uint64_t birth_ns;
 	_Atomic uint32_t path_tag; /* tag of the endpoint that the peer is expected at */
-	uint32_t pad[3];
+	_Atomic uint32_t is_confirmed; /* 1: not `next` any more; 0: look at the keypairs */
+	uint32_t pad[2];
 };
 static_assert(sizeof(struct shm_session_rx) == SHM_CACHE_LINE, "one line");
 
@@ -263,6 +264,9 @@ static_assert(sizeof(struct shm_session_tx) == SHM_CACHE_LINE, "one line");
 #define SHM_REPLAY_WORDS 256
 struct shm_replay { /* as struct wg_replay: a 32-bit block tag and a 32-bit map per word */
 	_Atomic uint64_t word[SHM_REPLAY_WORDS];
+	/* An odd number of lines: counters of many sessions are often alike, and words at the same
+	   place would share a few sets of the cache. */
+	uint64_t pad[8];
 };
 
 struct shm_sessions {

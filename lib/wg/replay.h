@@ -56,21 +56,54 @@ wg_replay_tag(uint64_t counter)
 	return (uint64_t)(uint32_t)(counter >> 13) << 32;
 }
 
-/*
- * What a word becomes when it takes a counter; the same value if the counter is refused (a word
- * that takes one always changes).
- */
+/* What a word becomes when it takes `bits` of the block with this tag. */
 static inline uint64_t
-wg_replay_next(uint64_t word, uint64_t counter)
+wg_replay_next(uint64_t word, uint64_t tag, uint32_t bits)
 {
-	uint64_t tag = wg_replay_tag(counter);
-	uint64_t bit = UINT64_C(1) << (counter & 31);
+	uint64_t word_tag = word & ~UINT64_C(0xffffffff);
 
-	if (tag > (word & ~UINT64_C(0xffffffff)))
-		return tag | bit;
-	if ((word & ~UINT64_C(0xffffffff)) == tag)
-		return word | bit;
-	return word;
+	if (tag > word_tag)
+		return tag | bits;
+	return tag == word_tag ? word | bits : word;
+}
+
+/* Which of `bits` a word takes: those that it has not seen. */
+static inline uint32_t
+wg_replay_taken(uint64_t word, uint64_t tag, uint32_t bits)
+{
+	uint64_t word_tag = word & ~UINT64_C(0xffffffff);
+
+	if (tag > word_tag)
+		return bits;
+	return tag == word_tag ? bits & ~(uint32_t)word : 0;
+}
+
+/*
+ * Accept several counters of one block at once: those that are 32 * block + i for each bit i that
+ * is set.  Returns which of them were accepted.  The caller sees to WG_REJECT_AFTER_MESSAGES.
+ * is_alone: no other thread accepts counters of this session, so no locked instruction is needed.
+ */
+static inline uint32_t
+wg_replay_accept_block(struct wg_replay *replay, uint64_t block, uint32_t bits, bool is_alone)
+{
+	_Atomic uint64_t *word = &replay->word[block % WG_REPLAY_WORDS];
+	uint64_t tag = wg_replay_tag(block << 5);
+	// Relaxed: the word is the whole state, and no other memory is published through it.
+	uint64_t seen = atomic_load_explicit(word, memory_order_relaxed);
+	uint32_t taken;
+
+	do {
+		taken = wg_replay_taken(seen, tag, bits);
+		if (taken == 0)
+			return 0;
+		if (is_alone) {
+			atomic_store_explicit(
+				word, wg_replay_next(seen, tag, bits), memory_order_relaxed);
+			return taken;
+		}
+	} while (!atomic_compare_exchange_weak_explicit(word, &seen,
+		wg_replay_next(seen, tag, bits), memory_order_relaxed, memory_order_relaxed));
+	return taken;
 }
 
 /*
@@ -80,21 +113,9 @@ wg_replay_next(uint64_t word, uint64_t counter)
 static inline bool
 wg_replay_accept(struct wg_replay *replay, uint64_t counter)
 {
-	_Atomic uint64_t *word = &replay->word[(counter >> 5) % WG_REPLAY_WORDS];
-	uint64_t seen, next;
-
-	if (counter >= WG_REJECT_AFTER_MESSAGES)
-		return false;
-
-	// Relaxed: the word is the whole state, and no other memory is published through it.
-	seen = atomic_load_explicit(word, memory_order_relaxed);
-	do {
-		next = wg_replay_next(seen, counter);
-		if (next == seen)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(
-		word, &seen, next, memory_order_relaxed, memory_order_relaxed));
-	return true;
+	return counter < WG_REJECT_AFTER_MESSAGES &&
+	       wg_replay_accept_block(replay, counter >> 5, UINT32_C(1) << (counter & 31), false) !=
+	               0;
 }
 
 /*
@@ -107,7 +128,8 @@ wg_replay_check(const struct wg_replay *replay, uint64_t counter)
 	const _Atomic uint64_t *word = &replay->word[(counter >> 5) % WG_REPLAY_WORDS];
 	uint64_t seen = atomic_load_explicit(word, memory_order_relaxed);
 
-	return counter < WG_REJECT_AFTER_MESSAGES && wg_replay_next(seen, counter) != seen;
+	return counter < WG_REJECT_AFTER_MESSAGES &&
+	       wg_replay_taken(seen, wg_replay_tag(counter), UINT32_C(1) << (counter & 31)) != 0;
 }
 
 #endif
