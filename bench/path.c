@@ -10,7 +10,8 @@
  * aead_seal() and aead_open() are taken per burst in the same run and subtracted.  A sample is one
  * volley of packets; ticks become core cycles by a clock that is calibrated again and again.
  *
- *     bench-path [--json] [--in-flight PACKETS] [--ms PER_ROW] [--only PATH]
+ *     bench-path [--json] [--shared] [--in-flight PACKETS] [--ms PER_ROW]
+ *                [--only PATH] [--bytes 64|1420] [--peers 1|1000]
  */
 
 #include <getopt.h>
@@ -46,9 +47,11 @@ static const char *const path_names[] = { "outbound", "inbound", "peer_to_peer" 
 
 static struct options {
 	bool json;
+	bool is_shared;
 	uint32_t in_flight;
 	unsigned ms_per_row;
 	const char *only;
+	uint32_t len, peers; // 0: all
 } options = { .in_flight = 256, .ms_per_row = 600 };
 
 struct bench {
@@ -58,8 +61,21 @@ struct bench {
 	uint32_t len;
 	uint32_t next;
 	uint16_t order[N_ORDER];
-	struct samples path[2], aead[2]; // near, far
+	struct samples path[2], aead[2]; // ticks per packet; near, far
 };
+
+struct row {
+	enum path path;
+	uint32_t n_peers;
+	uint32_t len;
+	double best, median, aead; // ticks per packet
+	size_t n;
+};
+
+#define MAX_ROWS 16
+
+static struct row rows[MAX_ROWS];
+static unsigned n_rows;
 
 static struct bench_clock bench_clock;
 
@@ -122,7 +138,9 @@ must(int err, const char *what)
 static void
 set_up(struct bench *b, bool between_peers)
 {
-	const struct in_memory_config config = { .n_workers = 1, .n_frames = 8192 };
+	const struct in_memory_config config = {
+		.n_workers = 1, .n_frames = 8192, .is_shared = options.is_shared
+	};
 
 	must(in_memory_create(&config, &b->near), "gateway");
 	must(in_memory_create(&config, &b->far), "gateway");
@@ -238,7 +256,7 @@ run_rounds(struct in_memory *m, uint64_t *aead, uint64_t *ret_ticks)
 static void
 volley(struct bench *b, bool between_peers)
 {
-	double to_cycles = bench_clock_cycles_per_tick(&bench_clock) / options.in_flight;
+	double n = options.in_flight;
 	uint64_t near, far;
 
 	feed(b);
@@ -248,35 +266,60 @@ volley(struct bench *b, bool between_peers)
 	if (take_back(b, between_peers ? b->far->wire : b->far->host) != options.in_flight)
 		must(ERR_PROTOCOL, "packets are missing at the end");
 
-	samples_add(&b->path[0], (double)(near - b->near_aead) * to_cycles);
-	samples_add(&b->aead[0], (double)b->near_aead * to_cycles);
-	samples_add(&b->path[1], (double)(far - b->far_aead) * to_cycles);
-	samples_add(&b->aead[1], (double)b->far_aead * to_cycles);
+	samples_add(&b->path[0], (double)(near - b->near_aead) / n);
+	samples_add(&b->aead[0], (double)b->near_aead / n);
+	samples_add(&b->path[1], (double)(far - b->far_aead) / n);
+	samples_add(&b->aead[1], (double)b->far_aead / n);
 }
 
 // --- results -----------------------------------------------------------------------------------
 
-static bool is_first_row = true;
-
 static void
-print_row(struct bench *b, enum path path)
+keep_row(struct bench *b, enum path path)
 {
 	unsigned side = path == OUTBOUND ? 0 : 1;
-	double best = samples_best(&b->path[side]), median = samples_median(&b->path[side]);
-	double aead = samples_median(&b->aead[side]);
 
-	if (options.json)
+	if (n_rows == MAX_ROWS)
+		return;
+	rows[n_rows++] = (struct row){
+		.path = path,
+		.n_peers = b->n_peers,
+		.len = b->len,
+		.best = samples_best(&b->path[side]),
+		.median = samples_median(&b->path[side]),
+		.aead = samples_median(&b->aead[side]),
+		.n = b->path[side].n,
+	};
+}
+
+static void
+print_table(double to_cycles)
+{
+	printf("core cycles per packet; %u packets in flight; AEAD by %s\n"
+	       "                inner             without AEAD    with AEAD (median)\n"
+	       "path            bytes  peers      best   median        AEAD        all\n",
+		options.in_flight, aead_backend());
+	for (const struct row *r = rows; r < rows + n_rows; r++)
+		printf("%-13s  %6u %6u  %8.1f %8.1f  %10.1f %10.1f\n", path_names[r->path], r->len,
+			r->n_peers, r->best * to_cycles, r->median * to_cycles, r->aead * to_cycles,
+			(r->median + r->aead) * to_cycles);
+	printf("core clock %.2f GHz (TSC %.2f)\n", bench_clock.core_ghz, bench_clock.tsc_ghz);
+}
+
+static void
+print_json(double to_cycles)
+{
+	printf("{\n  \"bench\": \"path\", \"aead\": \"%s\", \"in_flight\": %u, \"core_ghz\": %.3f, "
+	       "\"tsc_ghz\": %.3f,\n  \"rows\": [",
+		aead_backend(), options.in_flight, bench_clock.core_ghz, bench_clock.tsc_ghz);
+	for (const struct row *r = rows; r < rows + n_rows; r++)
 		printf("%s\n    {\"path\": \"%s\", \"inner_bytes\": %u, \"peers\": %u, "
 		       "\"cycles_best\": %.1f, \"cycles_median\": %.1f, \"aead_cycles_median\": "
 		       "%.1f, "
 		       "\"samples\": %zu}",
-			is_first_row ? "" : ",", path_names[path], b->len, b->n_peers, best, median,
-			aead, b->path[side].n);
-	else
-		printf("%-13s %6u %6u  %8.1f %8.1f  %10.1f %10.1f\n", path_names[path], b->len,
-			b->n_peers, best, median, aead, median + aead);
-	is_first_row = false;
-	fflush(stdout);
+			r == rows ? "" : ",", path_names[r->path], r->len, r->n_peers,
+			r->best * to_cycles, r->median * to_cycles, r->aead * to_cycles, r->n);
+	printf("\n  ]\n}\n");
 }
 
 static bool
@@ -301,17 +344,20 @@ run_row(uint32_t n_peers, uint32_t len, bool between_peers)
 	for (unsigned i = 0; i < 8; i++)
 		volley(b, between_peers); // warm up
 	b->path[0].n = b->path[1].n = b->aead[0].n = b->aead[1].n = 0;
-	while (__rdtsc() < end)
+	for (unsigned i = 0; __rdtsc() < end; i++) {
 		volley(b, between_peers);
+		if (i % 64 == 0)
+			bench_clock_again(&bench_clock);
+	}
 	tear_down(b);
 
 	if (between_peers) {
-		print_row(b, PEER_TO_PEER);
+		keep_row(b, PEER_TO_PEER);
 		return;
 	}
 	for (enum path p = OUTBOUND; p <= INBOUND; p++)
 		if (is_wanted(p))
-			print_row(b, p);
+			keep_row(b, p);
 }
 
 static void
@@ -321,6 +367,9 @@ run_all(void)
 
 	for (unsigned l = 0; l < 2; l++)
 		for (unsigned p = 0; p < 2; p++) {
+			if ((options.len != 0 && options.len != lens[l]) ||
+				(options.peers != 0 && options.peers != peers[p]))
+				continue;
 			if (is_wanted(OUTBOUND) || is_wanted(INBOUND))
 				run_row(peers[p], lens[l], false);
 			if (is_wanted(PEER_TO_PEER))
@@ -333,9 +382,12 @@ parse_options(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "json", no_argument, NULL, 'j' },
+		{ "shared", no_argument, NULL, 's' },
 		{ "in-flight", required_argument, NULL, 'f' },
 		{ "ms", required_argument, NULL, 'm' },
 		{ "only", required_argument, NULL, 'o' },
+		{ "bytes", required_argument, NULL, 'b' },
+		{ "peers", required_argument, NULL, 'p' },
 		{},
 	};
 	int c;
@@ -343,12 +395,18 @@ parse_options(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
 		if (c == 'j')
 			options.json = true;
+		else if (c == 's')
+			options.is_shared = true;
 		else if (c == 'f')
 			options.in_flight = (uint32_t)atoi(optarg);
 		else if (c == 'm')
 			options.ms_per_row = (unsigned)atoi(optarg);
 		else if (c == 'o')
 			options.only = optarg;
+		else if (c == 'b')
+			options.len = (uint32_t)atoi(optarg);
+		else if (c == 'p')
+			options.peers = (uint32_t)atoi(optarg);
 		else
 			exit(2);
 	}
@@ -364,21 +422,10 @@ main(int argc, char **argv)
 	parse_options(argc, argv);
 	must(aead_init(NULL), "cipher");
 	bench_clock_init(&bench_clock);
-	if (options.json)
-		printf("{\n  \"bench\": \"path\", \"aead\": \"%s\", \"in_flight\": %u,\n  "
-		       "\"rows\": [",
-			aead_backend(), options.in_flight);
-	else
-		printf("core cycles per packet; %u packets in flight; AEAD by %s\n"
-		       "                inner             without AEAD    with AEAD (median)\n"
-		       "path            bytes  peers      best   median        AEAD        all\n",
-			options.in_flight, aead_backend());
 	run_all();
 	if (options.json)
-		printf("\n  ],\n  \"core_ghz\": %.3f, \"tsc_ghz\": %.3f\n}\n", bench_clock.core_ghz,
-			bench_clock.tsc_ghz);
+		print_json(bench_clock_cycles_per_tick(&bench_clock));
 	else
-		printf("core clock %.2f GHz (TSC %.2f)\n", bench_clock.core_ghz,
-			bench_clock.tsc_ghz);
+		print_table(bench_clock_cycles_per_tick(&bench_clock));
 	return 0;
 }

@@ -13,8 +13,8 @@ struct bench_clock {
 };
 
 /*
- * A first measurement of both, some 50 ms; then the core's again whenever asked, a few ms each: a
- * chain of dependent additions runs at one per cycle, so its best time tells the clock.
+ * A first measurement of both, some 50 ms; then the core's again whenever asked, some 200 us each:
+ * a chain of dependent additions runs at one per cycle, so its best time tells the clock.
  */
 void bench_clock_init(struct bench_clock *c);
 void bench_clock_again(struct bench_clock *c);
