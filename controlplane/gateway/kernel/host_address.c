@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controlplane/gateway/kernel/link.h"
 #include "lib/base/err.h"
 
 #define LOOSE         2  /* rp_filter: any route back will do */
@@ -18,6 +19,31 @@
 #define MAX_ROUNDS    3
 #define IPV6_MIN_MTU  1280 /* RFC 8200 section 5: Linux ends IPv6 on a link with less */
 #define LINK_KEY_LEN  JOURNAL_KEY_LEN
+
+static int
+read_own_link(struct host *h)
+{
+	int err = link_get(&h->nl, h->interface, &h->link);
+
+	if (err == -ENODEV) {
+		notes_add(&h->notes,
+			"interface %s does not exist: packets for peers are refused until the data "
+			"plane "
+			"has made it",
+			h->interface);
+	} else if (err < 0) {
+		notes_add(&h->notes, "interface %s cannot be read: %s", h->interface, err_str(err));
+	} else if (!h->link.is_tun) {
+		notes_add(&h->notes,
+			"interface %s is not a TUN: it is left alone; choose another name in "
+			"dataplane.interface",
+			h->interface);
+		err = -EMEDIUMTYPE;
+	}
+	if (err < 0)
+		memset(&h->link, 0, sizeof(h->link));
+	return err;
+}
 
 static int
 set_interface_sysctl(struct host *h, const char *family, const char *setting, int32_t value)
@@ -215,7 +241,7 @@ host_wants_v6(const struct host *h)
 int
 host_address_look(struct host *h, bool from_apply)
 {
-	int err = host_read_own_link(h);
+	int err = read_own_link(h);
 
 	if (err < 0 || !h->has_desired)
 		return err;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controlplane/gateway/kernel/link.h"
 #include "controlplane/gateway/kernel/sysctl.h"
 #include "lib/base/err.h"
 
@@ -69,7 +70,7 @@ keep_advertisements(struct host *h)
 	int err = 0, next;
 
 	for (size_t i = 0; i < h->advertised.n; i++) {
-		if (host_get_link(h, h->advertised.ifindex[i], &link) < 0)
+		if (link_get_index(&h->nl, h->advertised.ifindex[i], &link) < 0)
 			continue; // gone: nothing to lose
 		snprintf(key, sizeof(key), "net/ipv6/conf/%s/accept_ra", link.name);
 		if (sysctl_read(key, &value) < 0 || value != 1)
@@ -149,7 +150,7 @@ warn_strict(struct host *h)
 	if (!has_default_like(h) || sysctl_read("net/ipv4/conf/all/rp_filter", &for_all) < 0)
 		return;
 	for (size_t i = 0; i < h->default_v4.n; i++) {
-		if (host_get_link(h, h->default_v4.ifindex[i], &link) < 0)
+		if (link_get_index(&h->nl, h->default_v4.ifindex[i], &link) < 0)
 			continue;
 		snprintf(key, sizeof(key), "net/ipv4/conf/%s/rp_filter", link.name);
 		if (sysctl_read(key, &for_one) < 0)

@@ -8,9 +8,7 @@
  *     host_table.c     our table and our rules
  *     host_forward.c   sysctls
  * Each reads what is there, changes what differs, and can be run again at any time.  Below them
- *     host_link.c      looks at interfaces
- *     host_sysctl.c    changes a sysctl, through the journal
- * and nothing calls upwards.
+ * is host_sysctl.c, which changes a sysctl through the journal; nothing calls upwards.
  */
 #ifndef CONTROLPLANE_GATEWAY_KERNEL_HOST_STATE_H
 #define CONTROLPLANE_GATEWAY_KERNEL_HOST_STATE_H
@@ -104,12 +102,6 @@ bool host_wants_v6(const struct host *h);
  * 0, -ENOENT (the setting is missing, not noted), other errors are noted.
  */
 [[nodiscard]] int host_set_sysctl(struct host *h, const char *key, int32_t value);
-
-/* --- host_link.c --- */
-/* The interface with this number, or -ENODEV, … */
-[[nodiscard]] int host_get_link(struct host *h, uint32_t ifindex, struct link_row *ret_link);
-/* Ours, into h->link; all zeros with an error, which is noted: -ENODEV, -EMEDIUMTYPE (no TUN), … */
-[[nodiscard]] int host_read_own_link(struct host *h);
 
 /* Keep the first error. */
 static inline int

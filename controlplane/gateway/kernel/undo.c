@@ -12,6 +12,7 @@
 
 #include "controlplane/gateway/kernel/host.h"
 #include "controlplane/gateway/kernel/journal.h"
+#include "controlplane/gateway/kernel/link.h"
 #include "controlplane/gateway/kernel/message.h"
 #include "controlplane/gateway/kernel/netlink.h"
 #include "controlplane/gateway/kernel/sysctl.h"
@@ -43,26 +44,6 @@ report(struct undoing *u, int err, const char *what)
 	}
 }
 
-static int
-store_link(const struct nlmsghdr *row, void *context)
-{
-	struct link_row *link = context;
-
-	if (row == NULL)
-		memset(link, 0, sizeof(*link));
-	else if (!message_read_link(row, link))
-		return -EBADMSG;
-	return 0;
-}
-
-static int
-find_link(struct undoing *u, const char *name, struct link_row *ret_link)
-{
-	struct message m;
-
-	return netlink_get(&u->nl, message_link_get(&m, name), store_link, ret_link);
-}
-
 // The name may have passed to another interface meanwhile: only a TUN is deleted.
 static void
 undo_tun(struct undoing *u, const struct journal_entry *e)
@@ -70,7 +51,7 @@ undo_tun(struct undoing *u, const struct journal_entry *e)
 	struct link_row link;
 	struct message m;
 	char what[64];
-	int err = find_link(u, e->interface, &link);
+	int err = link_get(&u->nl, e->interface, &link);
 
 	if (err == 0)
 		err = link.is_tun ? netlink_change(&u->nl, message_link_delete(&m, link.ifindex))
@@ -86,7 +67,7 @@ undo_address(struct undoing *u, const struct journal_entry *e)
 	char text[ADDR_TEXT_LEN], what[128];
 	struct link_row link;
 	struct message m;
-	int err = find_link(u, e->interface, &link);
+	int err = link_get(&u->nl, e->interface, &link);
 
 	if (err == 0) {
 		address.ifindex = link.ifindex;
