@@ -18,8 +18,8 @@
 
 #define LOG_TAG "run"
 
-#define MOMENT_NS    (2 * NS_PER_S)  /* a program that failed sooner never worked */
-#define CALM_NS      (10 * NS_PER_S) /* one that lived this long begins to count anew */
+#define MOMENT_NS    (2 * NS_PER_S) /* a program that failed sooner never worked */
+#define CALM_NS      (2 * NS_PER_S) /* one that lived this long begins to count anew */
 #define MAX_PAUSE_MS 5000
 #define END_LIMIT_NS (5 * NS_PER_S) /* from SIGTERM to SIGKILL */
 

@@ -28,7 +28,7 @@
 #define LOG_TAG "keeper"
 
 #define LOCK_NAME      "dataplane.lock"
-#define CALM_NS        (10 * NS_PER_S) /* a forwarder that lived this long counts as a fresh start */
+#define CALM_NS        NS_PER_S /* a forwarder that lived this long counts as a fresh start */
 #define MAX_PAUSE_MS   2000
 #define HELLO_LIMIT_NS (5 * NS_PER_S) /* whoever connects says hello within */
 
