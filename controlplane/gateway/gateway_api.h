@@ -14,8 +14,9 @@
  * Keys of the status (null where there is no value; ages and times are seconds, counts since the
  * start of the keeper):
  *
- *     version, uptime_s, attached (to a data plane), generation, settled (what is wanted is in
- * force) processes     {"run":{"pid"}, "keeper":{"pid"}, "forwarder":{"pid","starts","uptime_s"},
+ *     version, uptime_s, attached (to a data plane), generation, settled (all that is wanted is in
+ *                   force)
+ *     processes     {"run":{"pid"}, "keeper":{"pid"}, "forwarder":{"pid","starts","uptime_s"},
  *                    "controlplane":{"pid","uptime_s"}}
  *     interface     {"name","mtu","up"}
  *     public_key, listen_port, routing_table
