@@ -44,6 +44,7 @@ reset(void)
 	cmd = (struct shm_command){ .kind = SHM_CMD_COMMIT, .generation = first_generation };
 	in_memory_command(m, &cmd);
 	apply_sweep(&m->apply);
+	m->state->sessions_end = 1; // nothing is left, and a look at all slots takes long
 }
 
 static void
@@ -60,7 +61,7 @@ set_up(void)
 static uint32_t
 pick(uint8_t choice, uint32_t value, uint32_t small)
 {
-	return choice % 8 == 0 ? value : value % small;
+	return choice % 64 == 0 ? value : value % small;
 }
 
 static void
@@ -146,12 +147,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		in_memory_command(m, &cmd);
 		run_round();
 	}
-	look(false);
 	apply_sweep(&m->apply);
 	look(true);
 	reset();
 	run_round();
-	look(true);
 	for (uint32_t peer = 0; peer < 8; peer++)
 		if (m->state->keypairs[peer] != 0)
 			abort(); // nobody is left

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PEERS_AT_ONCE 512
+
 static bool
 has_peer(const struct shm_state *state, uint32_t peer)
 {
@@ -63,6 +65,7 @@ broken(const struct shm_state *state,
 	bool swept,
 	uint8_t *is_linked)
 {
+	static const uint64_t none[PEERS_AT_ONCE];
 	const char *what = NULL;
 
 	for (uint32_t peer = 0; peer < SHM_MAX_PEERS && what == NULL; peer++) {
@@ -70,9 +73,14 @@ broken(const struct shm_state *state,
 		uint32_t slots[] = { shm_keypairs_previous(word), shm_keypairs_current(word),
 			shm_keypairs_next(word) };
 
+		if (peer % PEERS_AT_ONCE == 0 &&
+			memcmp((const void *)&state->keypairs[peer], none, sizeof(none)) == 0)
+			peer += PEERS_AT_ONCE - 1; // fuzzers have no time for 65,536 zeros
+		if (word == 0)
+			continue;
 		if (word >> 60 != 0)
 			return "keypairs with more than three slots";
-		if (word != 0 && !has_peer(state, peer))
+		if (!has_peer(state, peer))
 			return "a peer that does not exist has sessions";
 		for (unsigned i = 0; i < 3 && what == NULL; i++)
 			if (slots[i] != 0)
@@ -92,7 +100,7 @@ broken(const struct shm_state *state,
 const char *
 memory_broken(const struct shm_state *state, const struct shm_sessions *keys, bool swept)
 {
-	uint8_t *is_linked = calloc(SHM_MAX_SESSIONS, 1);
+	uint8_t *is_linked = calloc(state->sessions_end + 1, 1);
 	const char *what;
 
 	if (is_linked == NULL)
