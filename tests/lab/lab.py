@@ -971,10 +971,11 @@ class Flow:
 
     def state(self):
         """What the sink has seen so far."""
-        before = len(self.sink.text().splitlines())
+        # Whole lines only: a long one comes in pieces.
+        before = self.sink.text().count("\n")
         self.sink.signal(signal.SIGUSR1)
-        wait_for(lambda: len(self.sink.text().splitlines()) > before, 5, "state of seqflow")
-        return json.loads(self.sink.text().splitlines()[-1])
+        wait_for(lambda: self.sink.text().count("\n") > before, 5, "state of seqflow")
+        return json.loads(self.sink.text().splitlines()[before])
 
     def stop(self, patience=3):
         """Ends the sender, waits for what is still under way, and returns a Result."""
