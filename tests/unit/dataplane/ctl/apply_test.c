@@ -563,6 +563,89 @@ promoted_event_comes_late(void)
 	gateways_destroy(&g);
 }
 
+// --- commands that may say anything --------------------------------------------------------------
+
+static uint64_t rng_state = 20260101;
+
+static uint64_t
+rng(void)
+{
+	rng_state ^= rng_state << 13;
+	rng_state ^= rng_state >> 7;
+	rng_state ^= rng_state << 17;
+	return rng_state;
+}
+
+// Random bytes in every field; kind, numbers and generation are often such that they reach deep.
+static struct shm_command
+random_command(void)
+{
+	struct shm_command cmd;
+	uint8_t *bytes = (uint8_t *)&cmd;
+
+	for (size_t i = 0; i < sizeof(cmd); i++)
+		bytes[i] = (uint8_t)rng();
+	if (rng() % 16 != 0)
+		cmd.kind = (uint32_t)(rng() % 14);
+	if (rng() % 4 != 0)
+		cmd.generation = rng() % 8;
+	if (rng() % 4 != 0)
+		cmd.one.peer = (uint32_t)(rng() % 16); // of most kinds
+	if (cmd.kind == SHM_CMD_BEGIN && rng() % 2 == 0)
+		cmd.begin = (struct shm_cmd_begin){ .base = rng() % 8, .full = rng() % 2 };
+	if (cmd.kind == SHM_CMD_SESSION && rng() % 4 != 0) {
+		cmd.session.receiver_index = (uint32_t)(rng() % 4 << SHM_SLOT_BITS | rng() % 64);
+		cmd.session.role = (uint32_t)(rng() % 3);
+	}
+	if (cmd.kind == SHM_CMD_SESSION_GONE)
+		cmd.session_gone.receiver_index =
+			(uint32_t)(rng() % 4 << SHM_SLOT_BITS | rng() % 64);
+	if (cmd.kind == SHM_CMD_PREFIX && rng() % 4 != 0) {
+		cmd.prefix.family = rng() % 2 == 0 ? 4 : 6;
+		cmd.prefix.len = (uint8_t)(rng() % 33);
+		cmd.prefix.to = (uint32_t)(rng() % 16);
+	}
+	return cmd;
+}
+
+static void
+hostile_commands(void)
+{
+	struct shm_command settings = { .kind = SHM_CMD_SETTINGS };
+	struct message rest;
+	bool healthy = true;
+	uint64_t generation;
+
+	start();
+	apply_something();
+	for (unsigned i = 0; i < 60000 && healthy; i++) {
+		struct shm_command cmd = random_command();
+
+		in_memory_command(m, &cmd);
+		if (i % 16 == 0)
+			in_memory_round(m);
+		while (gateway_take_wire(m, &rest))
+			;
+		drain();
+		if (i % 1000 == 0)
+			healthy = is_healthy(false);
+	}
+	tap_ok(healthy, "60,000 commands of anything: what must be true stays true");
+	apply_sweep(&m->apply);
+	tap_ok(is_healthy(true), "and after the sweep nothing belongs to nobody");
+	drain();
+	generation = m->state->applied[m->state->applied_which & 1].generation;
+	m->generation = generation != UINT64_MAX ? generation : 0;
+	in_memory_begin(m, true);
+	settings.generation = m->generation;
+	settings.settings.mtu = 1420;
+	in_memory_command(m, &settings);
+	tap_int(in_memory_commit(m), 0, "a right generation is applied as ever");
+	tap_ok(m->state->keypairs[3] == 0 && leads_to("10.0.0.1") == FIB_NONE,
+		"and all the rest is gone");
+	in_memory_destroy(m);
+}
+
 int
 main(void)
 {
@@ -577,5 +660,6 @@ main(void)
 	number_changes_hands();
 	paths();
 	promoted_event_comes_late();
+	hostile_commands();
 	return tap_done();
 }

@@ -317,6 +317,26 @@ too_big_between_peers(void)
 	gateways_destroy(&g);
 }
 
+// What is ours but nobody's is refused to a peer as well, not handed to the kernel.
+static void
+nobody_between_peers(void)
+{
+	struct message msg, out;
+
+	gateways_create(&g, true);
+	in_memory_begin(g.far, false);
+	in_memory_prefix(g.far, "10.2.200.0/24", SHM_TO_NOBODY);
+	tap_int(in_memory_commit(g.far), 0, "a prefix that is ours to refuse");
+	packet_make(inner, 100, &(struct packet_make){ .src = "10.1.0.5", .dst = "10.2.200.9" });
+	(void)gateway_seal(g.near, inner, 100, &msg);
+	tap_ok(!gateway_open(g.far, &msg, &out) && in_memory_drops(g.far, DROP_NO_PEER) == 1,
+		"from a peer: dropped");
+	tap_int(gateway_carry(g.far, g.near), 1, "and answered");
+	tap_ok(gateway_take_host(g.near, &out) && is_icmp(&out, 3, 1, "10.2.0.1", "10.1.0.5"),
+		"host unreachable");
+	gateways_destroy(&g);
+}
+
 // A whole burst from one peer: half of it for another peer, half for the host; order is kept.
 static void
 mixed_burst(void)
@@ -383,6 +403,7 @@ static const struct {
 	{ "no peer has it", "10.1.0.5", "172.16.0.1", 3, DROP_NO_PEER },
 	{ "no peer has it, IPv6", "fd01::5", "2001:db8::1", 1, DROP_NO_PEER },
 	{ "it is the host's own", "10.1.0.5", "10.1.0.9", 3, DROP_NO_PEER },
+	{ "it is ours to refuse", "10.1.0.5", "10.5.0.9", 3, DROP_NO_PEER },
 	{ "a host's own inside a peer's prefix", "10.1.0.5", "10.2.99.1", 3, DROP_NO_PEER },
 	{ "multicast", "10.1.0.5", "224.0.0.251", -1, DROP_MULTICAST },
 	{ "broadcast", "10.1.0.5", "255.255.255.255", -1, DROP_MULTICAST },
@@ -396,6 +417,7 @@ leads_nowhere(void)
 	gateways_create(&g, true);
 	in_memory_begin(g.near, false);
 	in_memory_prefix(g.near, "10.2.99.0/24", SHM_TO_HOST);
+	in_memory_prefix(g.near, "10.5.0.0/16", SHM_TO_NOBODY);
 	(void)in_memory_commit(g.near);
 	for (size_t i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
 		uint64_t drops = in_memory_drops(g.near, nowhere[i].reason);
@@ -545,6 +567,7 @@ main(void)
 	peer_to_peer();
 	ttl_ends_between_peers();
 	too_big_between_peers();
+	nobody_between_peers();
 	mixed_burst();
 	too_big_from_the_host();
 	leads_nowhere();
