@@ -127,13 +127,13 @@ create_io(struct in_memory *m, const struct in_memory_config *config)
 }
 
 static int
-create_workers(struct in_memory *m, unsigned n)
+create_workers(struct in_memory *m, unsigned n, bool is_shared)
 {
 	for (unsigned i = 0; i < n; i++) {
 		const struct worker_setup setup = {
 			.id = i,
 			.core = -1,
-			.is_alone = n == 1 && !m->is_shared,
+			.is_alone = n == 1 && !is_shared,
 			.state = m->state,
 			.keys = m->keys,
 			.pool = m->pool,
@@ -194,7 +194,6 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 	memset(m, 0, sizeof(*m));
 	m->state = config->state;
 	m->keys = config->keys;
-	m->is_shared = config->is_shared;
 	m->bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (m->bell.fd < 0)
 		err = -errno;
@@ -205,7 +204,7 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 	if (err == 0)
 		err = create_io(m, config);
 	if (err == 0)
-		err = create_workers(m, config->n_workers);
+		err = create_workers(m, config->n_workers, config->is_shared);
 	if (err == 0)
 		err = create_rings(m);
 	if (err == 0) {

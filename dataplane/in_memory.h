@@ -38,7 +38,6 @@ struct in_memory_config {
 };
 
 struct in_memory {
-	bool is_shared;
 	struct shm_state *state;
 	struct shm_sessions *keys;
 	bool owns_regions;

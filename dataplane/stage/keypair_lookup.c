@@ -27,8 +27,9 @@ static void
 read_headers(struct worker *w, struct burst *b, uint32_t index[BURST_MAX])
 {
 	const struct session_table sessions = w->sessions;
-	// Beyond the slots ever used nothing is looked at: it would make pages for whoever asks.
-	uint32_t end = session_end(&sessions), n = b->n, kept = 0;
+	// Only slots 1 to `used`: to look beyond would make pages for whoever asks.
+	uint32_t end = session_end(&sessions), used = end > 0 ? end - 1 : 0;
+	uint32_t n = b->n, kept = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct pkt *p = b->pkt[i];
@@ -44,7 +45,7 @@ read_headers(struct worker *w, struct burst *b, uint32_t index[BURST_MAX])
 		}
 		index[kept] = load_le32(data + 4);
 		slot = shm_index_slot(index[kept]);
-		if (slot >= end) {
+		if (slot - 1 >= used) {
 			drop(w, p, DROP_NO_SESSION);
 			continue;
 		}
@@ -86,8 +87,7 @@ keypair_lookup(struct worker *w, struct burst *b)
 		const struct shm_session_rx *rx = &sessions.keys->rx[p->slot];
 
 		// Pairs with the release in session_install(): index there means keys there.
-		if (atomic_load_explicit(&rx->receiver_index, memory_order_acquire) != index[i] ||
-			index[i] == 0) {
+		if (atomic_load_explicit(&rx->receiver_index, memory_order_acquire) != index[i]) {
 			drop(w, p, DROP_NO_SESSION);
 			continue;
 		}
