@@ -13,6 +13,8 @@
 // the partly full ones that ended caches leave behind.
 #define SPARE_MAGAZINES 320
 
+#define STAGGER 64 // see pool_frame_len()
+
 #define CACHE_FRAMES (2 * POOL_MAGAZINE)
 
 struct magazine {
@@ -82,9 +84,9 @@ pool_frame_len(uint32_t mtu)
 		sizeof(struct pkt) + PKT_HEADROOM + PKT_TAILROOM + (uint64_t)mtu + 16 + 32;
 	uint32_t len = 2048;
 
-	while (len < needed && len < UINT32_C(1) << 31)
+	while (len + STAGGER < needed && len < UINT32_C(1) << 31)
 		len *= 2;
-	return len;
+	return len + STAGGER;
 }
 
 static void

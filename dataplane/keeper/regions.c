@@ -24,8 +24,7 @@ open_regions(struct holdings *h)
 	struct forwarder_setup *s = &h->setup;
 	bool huge;
 
-	s->packets_len = (size_t)N_FRAMES * s->frame_len;
-	static_assert((size_t)N_FRAMES * 2048 % HUGE_LEN == 0, "whole huge pages");
+	s->packets_len = ((size_t)N_FRAMES * s->frame_len + HUGE_LEN - 1) / HUGE_LEN * HUGE_LEN;
 	s->state_fd = shm_region_create("sluice-state", sizeof(struct shm_state), false, NULL);
 	s->sessions_fd =
 		shm_region_create("sluice-sessions", sizeof(struct shm_sessions), false, NULL);
@@ -47,7 +46,7 @@ open_regions(struct holdings *h)
 	s->bell_cp = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (h->state_ro_fd < 0 || s->bell_dp < 0 || s->bell_cp < 0) {
 		log_err("descriptors cannot be made: %s; is /proc mounted, is the limit of open "
-		        "files "
+			"files "
 			"high enough?",
 			err_str(h->state_ro_fd < 0 ? h->state_ro_fd : -EMFILE));
 		return -EMFILE;
