@@ -251,6 +251,7 @@ static struct rounds {
 	struct worker_thread *worker;
 	_Atomic uint64_t n;
 	uint64_t longest_cpu_ns, longest_wall_ns;
+	uint64_t n_long; // rounds of more than a millisecond of work
 	_Atomic bool stop;
 } rounds;
 
@@ -277,6 +278,7 @@ run_rounds(void *arg)
 		wall = clock_ns(CLOCK_MONOTONIC) - wall;
 		if (cpu > r->longest_cpu_ns)
 			r->longest_cpu_ns = cpu;
+		r->n_long += cpu > (uint64_t)NS_PER_MS;
 		if (wall > r->longest_wall_ns)
 			r->longest_wall_ns = wall;
 		atomic_fetch_add_explicit(&r->n, 1, memory_order_relaxed);
@@ -336,7 +338,8 @@ many_peers_at_once(void)
 		in_memory_put(near, p);
 
 	tap_ok(during > 100, "the worker goes on while 10,000 peers are loaded");
-	tap_ok(rounds.longest_cpu_ns < 10 * NS_PER_MS, "no round works long for that");
+	// Not the longest one: a busy machine may take its processor away at any moment.
+	tap_ok(rounds.n_long <= 3, "its rounds do not get long");
 	printf("# loaded in %.1f ms, %lu rounds meanwhile; longest round %.0f us of work, %.0f us "
 	       "of time\n",
 		(double)start / 1e6, (unsigned long)during, (double)rounds.longest_cpu_ns / 1e3,
