@@ -9,6 +9,8 @@
  * Each packet is really sealed by one gateway and opened by the other.  The ticks inside
  * aead_seal() and aead_open() are taken per burst in the same run and subtracted.  A sample is one
  * volley of packets; ticks become core cycles by a clock that is calibrated again and again.
+ * --shared: as if there were other workers, with the locked instructions that a lone one leaves
+ * out.
  *
  *     bench-path [--json] [--shared] [--in-flight PACKETS] [--ms PER_ROW]
  *                [--only PATH] [--bytes 64|1420] [--peers 1|1000]
@@ -52,7 +54,7 @@ static struct options {
 	unsigned ms_per_row;
 	const char *only;
 	uint32_t len, peers; // 0: all
-} options = { .in_flight = 256, .ms_per_row = 600 };
+} options = { .in_flight = 256, .ms_per_row = 1500 };
 
 struct bench {
 	struct in_memory *near, *far;
@@ -68,7 +70,8 @@ struct row {
 	enum path path;
 	uint32_t n_peers;
 	uint32_t len;
-	double best, median, aead; // ticks per packet
+	double best, median, aead; // cycles per packet
+	double core_ghz;
 	size_t n;
 };
 
@@ -278,6 +281,7 @@ static void
 keep_row(struct bench *b, enum path path)
 {
 	unsigned side = path == OUTBOUND ? 0 : 1;
+	double to_cycles = bench_clock_cycles_per_tick(&bench_clock);
 
 	if (n_rows == MAX_ROWS)
 		return;
@@ -285,40 +289,41 @@ keep_row(struct bench *b, enum path path)
 		.path = path,
 		.n_peers = b->n_peers,
 		.len = b->len,
-		.best = samples_best(&b->path[side]),
-		.median = samples_median(&b->path[side]),
-		.aead = samples_median(&b->aead[side]),
+		.best = samples_best(&b->path[side]) * to_cycles,
+		.median = samples_median(&b->path[side]) * to_cycles,
+		.aead = samples_median(&b->aead[side]) * to_cycles,
+		.core_ghz = bench_clock.core_ghz,
 		.n = b->path[side].n,
 	};
 }
 
 static void
-print_table(double to_cycles)
+print_table(void)
 {
-	printf("core cycles per packet; %u packets in flight; AEAD by %s\n"
-	       "                inner             without AEAD    with AEAD (median)\n"
-	       "path            bytes  peers      best   median        AEAD        all\n",
-		options.in_flight, aead_backend());
+	printf("core cycles per packet; %u packets in flight; AEAD by %s; TSC %.2f GHz\n"
+	       "                inner             without AEAD    with AEAD (median)   core\n"
+	       "path            bytes  peers      best   median        AEAD        all    GHz\n",
+		options.in_flight, aead_backend(), bench_clock.tsc_ghz);
 	for (const struct row *r = rows; r < rows + n_rows; r++)
-		printf("%-13s  %6u %6u  %8.1f %8.1f  %10.1f %10.1f\n", path_names[r->path], r->len,
-			r->n_peers, r->best * to_cycles, r->median * to_cycles, r->aead * to_cycles,
-			(r->median + r->aead) * to_cycles);
-	printf("core clock %.2f GHz (TSC %.2f)\n", bench_clock.core_ghz, bench_clock.tsc_ghz);
+		printf("%-13s  %6u %6u  %8.1f %8.1f  %10.1f %10.1f   %4.2f\n", path_names[r->path],
+			r->len, r->n_peers, r->best, r->median, r->aead, r->median + r->aead,
+			r->core_ghz);
 }
 
 static void
-print_json(double to_cycles)
+print_json(void)
 {
-	printf("{\n  \"bench\": \"path\", \"aead\": \"%s\", \"in_flight\": %u, \"core_ghz\": %.3f, "
+	printf("{\n  \"bench\": \"path\", \"aead\": \"%s\", \"in_flight\": %u, \"shared\": %s, "
 	       "\"tsc_ghz\": %.3f,\n  \"rows\": [",
-		aead_backend(), options.in_flight, bench_clock.core_ghz, bench_clock.tsc_ghz);
+		aead_backend(), options.in_flight, options.is_shared ? "true" : "false",
+		bench_clock.tsc_ghz);
 	for (const struct row *r = rows; r < rows + n_rows; r++)
 		printf("%s\n    {\"path\": \"%s\", \"inner_bytes\": %u, \"peers\": %u, "
 		       "\"cycles_best\": %.1f, \"cycles_median\": %.1f, \"aead_cycles_median\": "
 		       "%.1f, "
-		       "\"samples\": %zu}",
-			r == rows ? "" : ",", path_names[r->path], r->len, r->n_peers,
-			r->best * to_cycles, r->median * to_cycles, r->aead * to_cycles, r->n);
+		       "\"core_ghz\": %.3f, \"samples\": %zu}",
+			r == rows ? "" : ",", path_names[r->path], r->len, r->n_peers, r->best,
+			r->median, r->aead, r->core_ghz, r->n);
 	printf("\n  ]\n}\n");
 }
 
@@ -339,6 +344,7 @@ run_row(uint32_t n_peers, uint32_t len, bool between_peers)
 	b->n_peers = n_peers;
 	b->len = len;
 	set_up(b, between_peers);
+	bench_clock.core_ghz = 0; // it changes by the minute: each row has its own
 	bench_clock_again(&bench_clock);
 	end = __rdtsc() + (uint64_t)(bench_clock.tsc_ghz * 1e6 * options.ms_per_row);
 	for (unsigned i = 0; i < 8; i++)
@@ -424,8 +430,8 @@ main(int argc, char **argv)
 	bench_clock_init(&bench_clock);
 	run_all();
 	if (options.json)
-		print_json(bench_clock_cycles_per_tick(&bench_clock));
+		print_json();
 	else
-		print_table(bench_clock_cycles_per_tick(&bench_clock));
+		print_table();
 	return 0;
 }
