@@ -12,7 +12,9 @@
 static struct in_memory *
 create(void)
 {
-	const struct in_memory_config config = { .n_workers = 1, .n_frames = 1024 };
+	const struct in_memory_config config = {
+		.n_workers = 1, .n_frames = 1024, .is_shared = getenv("GATEWAYS_SHARED") != NULL
+	};
 	struct in_memory *m;
 
 	if (in_memory_create(&config, &m) < 0)

@@ -7,7 +7,8 @@
  *   fd01::/16        fd02::/16         fd03::/16
  *
  * `far` is peer 0 of near and of third; near is peer 0 and third peer 1 of far.  Each has .1 and
- * ::1 of its networks and sends ICMP errors from there.  One worker each, run by the caller.
+ * ::1 of its networks and sends ICMP errors from there.  One worker each, run by the caller.  With
+ * GATEWAYS_SHARED in the environment it works as if there were others.
  */
 #ifndef TESTS_LIB_GATEWAYS_H
 #define TESTS_LIB_GATEWAYS_H
