@@ -163,7 +163,7 @@ check_keys(struct loading *l, struct peer_mark *marks)
 		if (i > 0 && memcmp(key, &first->peer->public_key, sizeof(*key)) == 0)
 			loading_error(l, peer_place(l, marks[i].index, "public_key"),
 				"public_key is already at the peer in line %d; a key belongs to "
-			        "one "
+				"one "
 				"peer; join the two, or give the peer its own key",
 				first->peer->line);
 		else

@@ -144,7 +144,7 @@ ask_gateway(const char *name, const char *run_dir, const char *command)
 	if (answer == NULL)
 		fprintf(stderr,
 			"sluice %s: the gateway did not answer: %s; it may be restarting; try "
-		        "again, "
+			"again, "
 			"then see its log\n",
 			name, err_str(-errno));
 	close(sock);

@@ -44,7 +44,8 @@ static const struct command {
 		cmd_reload,
 		"",
 		"let a running gateway read its configuration again",
-		"Only what differs is changed; peers that stay keep their sessions.  A file with an\n"
+		"Only what differs is changed; peers that stay keep their sessions.  A file with "
+	        "an\n"
 		"error changes nothing, and the error is shown.\n",
 	},
 	{
@@ -62,7 +63,7 @@ static const struct command {
 		"  --key-dir DIR   folder for the keys, made if needed (default /etc/sluice/keys)\n"
 		"  --force         replace key files that are there already\n"
 		"The configuration is written to stdout, what has no counterpart is named on "
-	        "stderr.\n",
+		"stderr.\n",
 	},
 	{
 		"genkey",
@@ -70,7 +71,7 @@ static const struct command {
 		"",
 		"make a private key",
 		"Write it into a file that only its owner can read: (umask 077; sluice genkey > "
-	        "FILE)\n",
+		"FILE)\n",
 	},
 	{
 		"pubkey",
@@ -85,7 +86,7 @@ static const struct command {
 		"",
 		"make a preshared key",
 		"Write it into a file that only its owner can read: (umask 077; sluice genpsk > "
-	        "FILE)\n",
+		"FILE)\n",
 	},
 };
 

@@ -113,7 +113,7 @@ lock(const char *run_dir)
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		fprintf(stderr,
 			"sluice run: another one runs with run-dir %s; two would share its "
-		        "sockets; "
+			"sockets; "
 			"stop that one, or give another --run-dir\n",
 			run_dir);
 		close(fd);

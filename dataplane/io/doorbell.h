@@ -14,15 +14,16 @@
 
 struct doorbell {
 	_Alignas(64) _Atomic uint32_t asleep; /* 1: the owner sleeps, or is about to */
-	int fd; /* eventfd, non-blocking */
+	int fd;                               /* eventfd, non-blocking */
 };
 
-/* Announce sleep.  The owner then looks at its rings once more, and sleeps only if they are empty. */
+/* Announce sleep.  The owner then looks at its rings once more, and sleeps only if they are empty.
+ */
 static inline void
 doorbell_announce(struct doorbell *bell)
 {
-	// seq_cst against doorbell_ring(): of "something is in the ring" and "asleep" one side must see
-	// the other's.
+	// seq_cst against doorbell_ring(): of "something is in the ring" and "asleep" one side must
+	// see the other's.
 	atomic_store_explicit(&bell->asleep, 1, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst);
 }

@@ -165,7 +165,8 @@ is_next_id(const struct gso_flow *f, const struct segment *s)
 
 	if (id == (uint16_t)(f->first_id + f->super.n) && (f->super.n < 2 || !f->has_equal_ids))
 		return true;
-	return ip_dont_fragment(&s->view) && id == f->first_id && (f->super.n < 2 || f->has_equal_ids);
+	return ip_dont_fragment(&s->view) && id == f->first_id &&
+	       (f->super.n < 2 || f->has_equal_ids);
 }
 
 static bool

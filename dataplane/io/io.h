@@ -3,9 +3,9 @@
  * The port interface: how workers receive and send, whatever lies below.
  *
  * A port has one queue per worker.  A *wire* port carries UDP payloads (WireGuard messages) with
- * their outer addresses in pkt->outer; a *host* port carries inner IP packets.  Drivers: io_socket.c
- * (kernel port), io_host.c (TUN), io_memory.c (tests, fuzzers, bench); AF_XDP and DPDK come next
- * and touch no stage.
+ * their outer addresses in pkt->outer; a *host* port carries inner IP packets.  Drivers:
+ * io_socket.c (kernel port), io_host.c (TUN), io_memory.c (tests, fuzzers, bench); AF_XDP and DPDK
+ * come next and touch no stage.
  *
  * Owner:  ports are made before the workers start and destroyed after they ended.
  * Thread: rx, tx, flush, is_idle of queue q are for worker q alone.
@@ -24,13 +24,13 @@ struct port;
 
 struct port_ops {
 	/*
-	 * Take up to max packets that arrived for this queue; the caller owns them.  pkt->port, kind,
-	 * outer, outer_tag, outer_ecn and flow_hash are set.
+	 * Take up to max packets that arrived for this queue; the caller owns them.  pkt->port,
+	 * kind, outer, outer_tag, outer_ecn and flow_hash are set.
 	 */
 	uint32_t (*rx)(struct port *port, unsigned queue, struct pkt **ret_pkts, uint32_t max);
 	/*
-	 * Send n packets.  Returns how many were taken (the first ones; the port owns them from then
-	 * on); the caller drops the rest with DROP_TX_FULL.
+	 * Send n packets.  Returns how many were taken (the first ones; the port owns them from
+	 * then on); the caller drops the rest with DROP_TX_FULL.
 	 */
 	uint32_t (*tx)(struct port *port, unsigned queue, struct pkt **pkts, uint32_t n);
 	/* End of a worker's round: ring doorbells, kick devices.  May be NULL. */
@@ -46,10 +46,10 @@ struct port_ops {
 struct port_counters {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 	uint64_t rx_calls, tx_calls; /* system calls that moved something */
-	uint64_t rx_dropped; /* by the kernel, for want of our reading */
-	uint64_t tx_dropped; /* refused by the kernel */
-	uint64_t no_buffer; /* no frame was free */
-	uint64_t too_long; /* longer than a frame */
+	uint64_t rx_dropped;         /* by the kernel, for want of our reading */
+	uint64_t tx_dropped;         /* refused by the kernel */
+	uint64_t no_buffer;          /* no frame was free */
+	uint64_t too_long;           /* longer than a frame */
 	uint64_t malformed;
 	uint64_t ring_full; /* a worker does not keep up */
 };
@@ -57,9 +57,9 @@ struct port_counters {
 struct port {
 	const struct port_ops *ops;
 	struct port_counters *counters;
-	char name[16]; /* "sluice0", "wire" */
+	char name[16];      /* "sluice0", "wire" */
 	const char *driver; /* "host", "kernel", "memory" */
-	uint8_t index; /* in the forwarder's table of ports */
+	uint8_t index;      /* in the forwarder's table of ports */
 };
 
 /*
@@ -72,8 +72,8 @@ struct io_thread {
 	struct doorbell bell;
 	_Atomic bool stop;
 	/*
-	 * Passed once per loop, when the thread holds no packet and has looked at all its rings since
-	 * the last time; odd while asleep.  See dataplane/quiescent.h.
+	 * Passed once per loop, when the thread holds no packet and has looked at all its rings
+	 * since the last time; odd while asleep.  See dataplane/quiescent.h.
 	 */
 	_Atomic uint64_t *quiescent;
 };

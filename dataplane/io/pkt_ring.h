@@ -15,9 +15,9 @@
 
 struct pkt_ring {
 	_Alignas(64) _Atomic uint32_t head; /* written by the producer */
-	uint32_t tail_seen; /* producer's copy of tail */
+	uint32_t tail_seen;                 /* producer's copy of tail */
 	_Alignas(64) _Atomic uint32_t tail; /* written by the consumer */
-	uint32_t head_seen; /* consumer's copy of head */
+	uint32_t head_seen;                 /* consumer's copy of head */
 	_Alignas(64) struct pkt *slots[PKT_RING_SIZE];
 };
 
@@ -67,7 +67,7 @@ static inline bool
 pkt_ring_is_empty(const struct pkt_ring *r)
 {
 	return atomic_load_explicit(&r->head, memory_order_acquire) ==
-		atomic_load_explicit(&r->tail, memory_order_relaxed);
+	       atomic_load_explicit(&r->tail, memory_order_relaxed);
 }
 
 #endif

@@ -161,9 +161,9 @@ static_assert(sizeof(struct shm_peer_row) == 64, "part of the ABI");
 #define SHM_PEER_USED 1u
 
 /* What a prefix leads to, when it is not a peer's number. */
-#define SHM_TO_HOST 0xfffffffeu /* the kernel's: own addresses, connected networks */
-#define SHM_TO_NOBODY 0xfffffffdu /* the tunnel's own network: unreachable, unless a peer's prefix is
-                                     longer */
+#define SHM_TO_HOST   0xfffffffeu /* the kernel's: own addresses, connected networks */
+#define SHM_TO_NOBODY 0xfffffffdu /* refused: our own network, where no peer has a longer prefix \
+	                           */
 
 struct shm_prefix_row {
 	struct shm_addr addr;
@@ -242,7 +242,7 @@ struct shm_session_rx {
 	_Atomic uint32_t receiver_index; /* written last at install, cleared first at removal */
 	uint32_t peer;
 	uint64_t birth_ns;
-	_Atomic uint32_t path_tag; /* tag of the endpoint that the peer is expected at */
+	_Atomic uint32_t path_tag;     /* tag of the endpoint that the peer is expected at */
 	_Atomic uint32_t is_confirmed; /* 1: not `next` any more; 0: look at the keypairs */
 	uint32_t pad[2];
 };

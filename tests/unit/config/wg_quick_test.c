@@ -105,15 +105,15 @@ static const struct {
 		"into the host's own configuration\n" },
 	{ "DNS is named", INTERFACE "DNS = 10.9.0.1, example.net\n", "peers: []",
 		"wg0.conf:5:7: warning: DNS has no counterpart; a gateway leaves the host's "
-	        "resolver "
+		"resolver "
 		"alone; set the name servers in the host's own configuration\n" },
 	{ "Table is named", INTERFACE "Table = off\n", "peers: []",
 		"wg0.conf:5:9: warning: Table has no counterpart; Sluice keeps its routes in a "
-	        "table "
+		"table "
 		"of its own; change dataplane.routing_table if that number is taken\n" },
 	{ "FwMark is named", INTERFACE "FwMark = 0xca6c\n", "peers: []",
 		"wg0.conf:5:10: warning: FwMark has no counterpart; Sluice marks its own packets "
-	        "so "
+		"so "
 		"that they cannot loop; adapt firewall rules that match the old mark\n" },
 	{ "SaveConfig is named", INTERFACE "SaveConfig = true\n", "peers: []",
 		"wg0.conf:5:14: warning: SaveConfig has no counterpart; Sluice never writes its "
@@ -123,7 +123,7 @@ static const struct {
 		"wg0.conf:1:1: warning: no ListenPort; wg takes any free port, Sluice takes 51820; "
 		"change listen_port in the YAML file if peers expect another\n"
 		"wg0.conf:1:1: warning: no Address; the gateway itself cannot be reached through "
-	        "the "
+		"the "
 		"tunnel; add addresses to the YAML file\n"
 		"wg0.conf:3:1: warning: this peer has no AllowedIPs; no packet is routed to it or "
 		"accepted from it; add them to the YAML file\n" },
@@ -138,7 +138,7 @@ static const struct {
 	{ "the gateway's own address at a peer", PEER("AllowedIPs = 10.9.0.1/32\n"),
 		"allowed_ips: [10.9.0.2/32]\n",
 		"wg0.conf:8:14: warning: 10.9.0.1 is the gateway's own address and left out; no "
-	        "peer "
+		"peer "
 		"can have it; give the peer an address of its own\n" },
 };
 
@@ -149,22 +149,22 @@ static const struct {
 } bad[] = {
 	{ "an empty file", "",
 		"wg0.conf:1:1: no (good) PrivateKey in [Interface]; a gateway needs one, also "
-	        "where "
+		"where "
 		"PostUp sets it; add the line, with the key of `wg show INTERFACE private-key`\n"
 		"wg0.conf:1:1: warning: no ListenPort; wg takes any free port, Sluice takes 51820; "
 		"change listen_port in the YAML file if peers expect another\n"
 		"wg0.conf:1:1: warning: no Address; the gateway itself cannot be reached through "
-	        "the "
+		"the "
 		"tunnel; add addresses to the YAML file\n" },
 	{ "an unknown key", INTERFACE "Colour = blue\n",
 		"wg0.conf:5:1: unknown key Colour; neither wg nor wg-quick has it; remove the "
-	        "line\n" },
+		"line\n" },
 	{ "a mistyped key", INTERFACE "Adress = 10.9.0.1\n",
 		"wg0.conf:5:1: unknown key Adress; there is one called Address; correct the "
-	        "line\n" },
+		"line\n" },
 	{ "an unknown section", INTERFACE "[Peers]\n",
 		"wg0.conf:5:1: unknown section [Peers]; there are [Interface] and [Peer]; correct "
-	        "the "
+		"the "
 		"line\n" },
 	{ "a key in the wrong section", INTERFACE "Endpoint = 192.0.2.1:1\n",
 		"wg0.conf:5:1: Endpoint is in the wrong section; it belongs to [Peer]; move the "
@@ -174,28 +174,28 @@ static const struct {
 		"[Peer]; add the section's line\n" },
 	{ "neither section nor key", INTERFACE "hello\n",
 		"wg0.conf:5:1: neither a section nor `Key = value`; wg has nothing else; correct "
-	        "or "
+		"or "
 		"remove the line\n" },
 	{ "a bad port", INTERFACE "ListenPort = 65536\n",
 		"wg0.conf:5:14: ListenPort is \"65536\"; a UDP port is 1 to 65535; correct the "
 		"line\n" },
 	{ "a bad MTU", INTERFACE "MTU = 100\n",
 		"wg0.conf:5:7: MTU is \"100\"; Sluice takes 576 to 9000 bytes; correct the "
-	        "line\n" },
+		"line\n" },
 	{ "a bad address", INTERFACE "Address = 10.9.0.1/24, 10.9.0/24\n",
 		"wg0.conf:5:24: Address has \"10.9.0/24\", which is no prefix; it takes an "
-	        "address, "
+		"address, "
 		"'/' and a length; correct the line\n" },
 	{ "escapes are not repeated", INTERFACE "Address = \x1b[2J\n",
 		"wg0.conf:5:11: Address has \"?[2J\", which is no prefix; it takes an address, '/' "
 		"and a length; correct the line\n" },
 	{ "a bad public key", PEER("PublicKey = abc\n"),
 		"wg0.conf:8:13: PublicKey is not a key; a key is 44 characters of base64; correct "
-	        "the "
+		"the "
 		"line\n" },
 	{ "a bad preshared key is not shown", PEER("PresharedKey = secret\n"),
 		"wg0.conf:8:16: PresharedKey is not a key; a key is 44 characters of base64; "
-	        "correct "
+		"correct "
 		"the line\n" },
 	{ "a bad prefix", PEER("AllowedIPs = 10.0.0.0/33\n"),
 		"wg0.conf:8:14: AllowedIPs has \"10.0.0.0/33\", which is no prefix; it takes an "
@@ -208,7 +208,7 @@ static const struct {
 		"correct the line\n" },
 	{ "a peer without a key", INTERFACE "[Peer]\nAllowedIPs = 10.9.0.2\n",
 		"wg0.conf:5:1: this peer has no (good) PublicKey; a peer is known by its key; add "
-	        "the "
+		"the "
 		"line\n" },
 	{ "a key twice", PEER("[Peer]\nPublicKey = " BOB "\nAllowedIPs = 10.9.0.3\n"),
 		"wg0.conf:8:1: this peer's PublicKey is already in the section of line 5; a key "
