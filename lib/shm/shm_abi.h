@@ -162,8 +162,7 @@ static_assert(sizeof(struct shm_peer_row) == 64, "part of the ABI");
 
 /* What a prefix leads to, when it is not a peer's number. */
 #define SHM_TO_HOST   0xfffffffeu /* the kernel's: own addresses, connected networks */
-#define SHM_TO_NOBODY 0xfffffffdu /* refused: our own network, where no peer has a longer prefix \
-	                           */
+#define SHM_TO_NOBODY 0xfffffffdu /* refused: our own network, no peer has this part */
 
 struct shm_prefix_row {
 	struct shm_addr addr;
