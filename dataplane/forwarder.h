@@ -19,7 +19,6 @@ struct forwarder_setup {
 	int state_fd, sessions_fd, packets_fd;
 	size_t packets_len; /* bytes */
 	uint32_t frame_len;
-	bool packets_are_huge;
 	struct io_socket_fds wire;
 	struct io_host_fd host;
 	int link; /* socketpair to the keeper */

@@ -35,7 +35,6 @@ open_regions(struct holdings *h)
 			err_str(s->packets_fd < 0 ? s->packets_fd : -ENOMEM));
 		return -ENOMEM;
 	}
-	s->packets_are_huge = huge;
 	if (!huge)
 		log_info("no huge pages free, packet buffers lie in ordinary ones; "
 			 "sysctl vm.nr_hugepages=%zu would give them some",

@@ -14,7 +14,6 @@ static const struct {
 	{ ERR_BAD_MAC, "authentication failed" },
 	{ ERR_VERSION, "made by another version" },
 	{ ERR_REPLAY, "seen before" },
-	{ ERR_NEED_COOKIE, "under load, a cookie is needed" },
 	{ ERR_UNKNOWN_PEER, "unknown peer" },
 	{ ERR_BAD_KEY, "bad key" },
 	{ ERR_FULL, "no room left" },

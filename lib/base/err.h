@@ -12,7 +12,6 @@ enum err {
 	ERR_BAD_MAC = -5002,      /* a mac1 or an authentication tag does not match */
 	ERR_VERSION = -5003,      /* made by or for another version */
 	ERR_REPLAY = -5004,       /* authentic, but old: a timestamp or counter was seen before */
-	ERR_NEED_COOKIE = -5005,  /* under load, and the sender has not proven its address */
 	ERR_UNKNOWN_PEER = -5006, /* authentic, but nobody we know */
 	ERR_BAD_KEY =
 		-5007,    /* a public key that gives no shared secret, or a key of wrong length */
