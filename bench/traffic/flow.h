@@ -38,10 +38,11 @@
 
 /* Where a run's flows lead. */
 struct flow_plan {
-	uint32_t run;            /* a number of this run alone: receivers ignore others */
-	uint32_t n_flows;        /* 1 to FLOW_MAX */
-	XX uint16_t source_port; /* of flow 0; flow n has source_port + n, modulo the range 1024 to
-	                            65535 */
+	uint32_t run;                    /* a number of this run alone: receivers ignore others */
+	uint32_t n_flows;                /* 1 to FLOW_MAX */
+	struct addr source, destination; /* of one family: that of the inner packets */
+	/* Of flow 0; flow n has source_port + n, modulo the range 1024 to 65535. */
+	uint16_t source_port;
 	uint16_t destination_port; /* the same for all */
 };
 
