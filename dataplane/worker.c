@@ -147,14 +147,17 @@ worker_round(struct worker_thread *t)
 	// Pairs with the release in apply.c; what is read through it is dropped at the round's end.
 	w->tables = atomic_load_explicit(t->setup.tables, memory_order_acquire);
 	run_waiting(t);
+	step_done(w->ticks, STEP_ROUND);
 
 	b.n = w->wire->ops->rx(w->wire, w->id, b.pkt, BURST_MAX);
+	step_done(w->ticks, STEP_WIRE_RX);
 	if (b.n > 0) {
 		n += b.n;
 		w->counters->bursts++;
 		inbound_run(w, &b);
 	}
 	b.n = w->host->ops->rx(w->host, w->id, b.pkt, BURST_MAX);
+	step_done(w->ticks, STEP_HOST_RX);
 	if (b.n > 0) {
 		n += b.n;
 		w->counters->bursts++;
@@ -168,6 +171,7 @@ worker_round(struct worker_thread *t)
 	if (w->host->ops->flush != NULL)
 		w->host->ops->flush(w->host, w->id);
 	w->counters->packets += n;
+	step_done(w->ticks, STEP_ROUND);
 	return n;
 }
 

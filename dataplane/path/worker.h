@@ -13,6 +13,7 @@
 #include "dataplane/io/io.h"
 #include "dataplane/path/burst.h"
 #include "dataplane/path/drop.h"
+#include "dataplane/path/steps.h"
 #include "dataplane/table/fib.h"
 #include "dataplane/table/session.h"
 #include "lib/net/icmp.h"
@@ -61,8 +62,7 @@ struct worker {
 	struct pkt_ring *punt;     /* consumer: the main thread */
 	struct doorbell *main_bell;
 
-	/* Time inside seal and open in TSC ticks, kept only while a bench asks for it. */
-	uint64_t *aead_tsc;
+	struct path_ticks *ticks; /* NULL: nobody measures */
 };
 
 /* Count and free a packet.  Cold, so that the stages' loops keep their registers for what goes on.

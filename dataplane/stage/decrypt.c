@@ -3,8 +3,6 @@
  * Authenticate, open, accept the counter.  Source: WireGuard whitepaper 5.4.6.
  */
 
-#include <x86intrin.h>
-
 #include "dataplane/stage/stages.h"
 #include "lib/crypto/aead.h"
 #include "lib/wg/message.h"
@@ -12,8 +10,6 @@
 static void
 open_burst(struct worker *w, struct burst *b, struct aead_job jobs[BURST_MAX])
 {
-	uint64_t before;
-
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = b->pkt[i];
 
@@ -24,13 +20,9 @@ open_burst(struct worker *w, struct burst *b, struct aead_job jobs[BURST_MAX])
 			.counter = p->counter,
 		};
 	}
-	if (w->aead_tsc == NULL) {
-		aead_open(jobs, b->n);
-		return;
-	}
-	before = __rdtsc();
+	step_done(w->ticks, STEP_DECRYPT);
 	aead_open(jobs, b->n);
-	*w->aead_tsc += __rdtsc() - before;
+	step_done(w->ticks, STEP_AEAD_OPEN);
 }
 
 static void
@@ -150,4 +142,5 @@ decrypt(struct worker *w, struct burst *b)
 		}
 	}
 	b->n = kept;
+	step_done(w->ticks, STEP_DECRYPT);
 }

@@ -4,7 +4,6 @@
  */
 
 #include <assert.h>
-#include <x86intrin.h>
 
 #include "dataplane/stage/stages.h"
 #include "lib/crypto/aead.h"
@@ -79,20 +78,6 @@ prepare(struct worker *w, struct pkt *p, struct aead_job *job)
 	count(w, p, padded > 0);
 }
 
-static void
-seal_burst(struct worker *w, struct aead_job *jobs, uint32_t n)
-{
-	uint64_t before;
-
-	if (w->aead_tsc == NULL) {
-		aead_seal(jobs, n);
-		return;
-	}
-	before = __rdtsc();
-	aead_seal(jobs, n);
-	*w->aead_tsc += __rdtsc() - before;
-}
-
 void
 encrypt(struct worker *w, struct burst *b)
 {
@@ -121,6 +106,8 @@ encrypt(struct worker *w, struct burst *b)
 		b->pkt[kept++] = p;
 	}
 	b->n = kept;
+	step_done(w->ticks, STEP_ENCRYPT);
 	if (kept > 0)
-		seal_burst(w, jobs, kept);
+		aead_seal(jobs, kept);
+	step_done(w->ticks, STEP_AEAD_SEAL);
 }

@@ -105,4 +105,5 @@ keypair_lookup(struct worker *w, struct burst *b)
 		b->pkt[kept++] = p;
 	}
 	b->n = kept;
+	step_done(w->ticks, STEP_KEYPAIR_LOOKUP);
 }

@@ -74,6 +74,7 @@ look_up(struct worker *w, struct burst *b, bool from_host)
 		burst_keep(b, kept++, i);
 	}
 	b->n = kept;
+	step_done(w->ticks, STEP_PEER_LOOKUP);
 }
 
 void

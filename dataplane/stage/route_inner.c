@@ -68,4 +68,5 @@ route_inner(struct worker *w, struct burst *b)
 		burst_keep(b, kept++, i);
 	}
 	b->n = kept;
+	step_done(w->ticks, STEP_ROUTE_INNER);
 }

@@ -61,4 +61,5 @@ session_select(struct worker *w, struct burst *b)
 		burst_keep(b, kept++, i);
 	}
 	b->n = kept;
+	step_done(w->ticks, STEP_SESSION_SELECT);
 }

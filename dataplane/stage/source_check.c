@@ -39,4 +39,5 @@ source_check(struct worker *w, struct burst *b)
 		burst_keep(b, kept++, i);
 	}
 	b->n = kept;
+	step_done(w->ticks, STEP_SOURCE_CHECK);
 }

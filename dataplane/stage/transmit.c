@@ -22,10 +22,12 @@ void
 host_transmit(struct worker *w, struct burst *b)
 {
 	transmit(w, w->host, b);
+	step_done(w->ticks, STEP_HOST_TRANSMIT);
 }
 
 void
 wire_transmit(struct worker *w, struct burst *b)
 {
 	transmit(w, w->wire, b);
+	step_done(w->ticks, STEP_WIRE_TRANSMIT);
 }
