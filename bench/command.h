@@ -19,7 +19,11 @@ struct bench_command {
 	const char *name;
 	const char *tier;    /* "T0".. "T3", or "" */
 	const char *summary; /* one line, for --help */
-	/* argv[0] is the command's name.  Returns enum bench_exit. */
+	/*
+	 * argv[0] is the command's name.  crypto_init() was called, aead_init() was not.  Wrong
+	 * options are told on stderr as "sluice-bench NAME: ..."; --help prints on stdout,
+	 * BENCH_OK.  Returns enum bench_exit.
+	 */
 	int (*run)(int argc, char **argv);
 };
 
@@ -30,6 +34,7 @@ extern const struct bench_command generate_command;   /* tunnel/ */
 extern const struct bench_command sink_command;       /* tunnel/ */
 extern const struct bench_command search_command;     /* search/ */
 extern const struct bench_command handshakes_command; /* handshake/ */
-/* compare and report are scripts beside the program: main.c starts them. */
+extern const struct bench_command machine_command;    /* machine_command.c */
+/* compare, report and size are scripts beside the program: main.c starts them (script.h). */
 
 #endif

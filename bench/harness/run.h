@@ -13,12 +13,14 @@
  *                                                  {"best","median","p10","p90","n"} of a spread
  *
  * --out FILE keeps trials as lines of FILE (one object a line, each written whole and synced), so
- * that what was measured survives whatever ends the run; --resume skips those whose kind, axes and
- * key are there already (of the same machine and build, else it refuses).  A torn last line is
- * dropped, and said.  --json prints all trials as one array at the end.  Without either, the
+ * that what was measured survives whatever ends the run; --resume skips those whose kind and key
+ * are there already (of the same machine and build, else it refuses), so a key names every axis.
+ * A file may hold trials of several kinds: one after the other goes into it with --resume.  A torn
+ * last line is dropped, and said.  --json prints all trials as one array at the end.  Without, the
  * command prints its table.
  *
- * Thread: one, the command's.  SIGINT and SIGTERM only set what bench_run_is_stopped() tells.
+ * Thread: one, the command's.  SIGINT and SIGTERM only set what bench_run_is_stopped() tells, and
+ * end a system call that waits (EINTR); the second one ends the program.
  */
 #ifndef BENCH_HARNESS_RUN_H
 #define BENCH_HARNESS_RUN_H
@@ -26,6 +28,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "bench/harness/clock.h"
 
 struct bench_run_options { /* filled by bench_run_option() */
 	bool json;
@@ -55,8 +59,9 @@ struct bench_run;
 
 /*
  * tier, kind: as above.  n_trials: how many there will be, for progress (0: unknown); seconds_each:
- * a guess.  Opens --out, reads what is there, catches the signals. On error it has said what is
- * wrong, and returns NULL.
+ * a guess.  argv[0] is the command's name.  Opens --out, reads what is there, catches the signals,
+ * measures the clock (50 ms).  All pointers are kept until bench_run_end().  On error it has said
+ * what is wrong, and returns NULL.
  */
 struct bench_run *bench_run_begin(const struct bench_run_options *options,
 	const char *tier,
@@ -66,7 +71,10 @@ struct bench_run *bench_run_begin(const struct bench_run_options *options,
 	size_t n_trials,
 	double seconds_each);
 
-/* Is this trial still to be done?  False: it is in the file already, or the run is stopped. */
+/*
+ * Is this trial still to be done?  False: it is in the file already (and now among
+ * bench_run_trials()), or the run is stopped.
+ */
 bool bench_run_wants(struct bench_run *run, const char *key);
 
 /* On a terminal: "3/40  inbound 64 B, 1,000 peers  1.2 Mpps  2 min left", redrawn in place;
@@ -81,13 +89,19 @@ bench_run_record(struct bench_run *run, const char *key, json_t *axes, json_t *r
 bool bench_run_is_stopped(const struct bench_run *run);
 /* The trials of this run, those found by --resume included, in order.  Borrowed array. */
 const json_t *bench_run_trials(const struct bench_run *run);
+/* The core's clock and the TSC's, as in `machine` of each trial. */
+const struct bench_clock *bench_run_clock(const struct bench_run *run);
 
-/* Prints the array (--json), frees.  Returns enum bench_exit: BENCH_INTERRUPTED if it was stopped.
+/*
+ * Prints the array (--json), frees.  Returns enum bench_exit: BENCH_INTERRUPTED if it was stopped
+ * (it says how to go on), BENCH_FAILED if something could not be written.
  */
 int bench_run_end(struct bench_run *run);
 
-/* An error in three parts on stderr: "sluice-bench: WHAT: WHY" and "  WHAT TO DO".  printf-like for
- * `what`. */
+/*
+ * An error in three parts on stderr: "sluice-bench: WHAT: WHY" and "  WHAT TO DO".  printf-like for
+ * `what`; why and advice may be NULL.
+ */
 void bench_error(const char *why, const char *advice, const char *what, ...)
 	__attribute__((format(printf, 3, 4)));
 
