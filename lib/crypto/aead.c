@@ -6,224 +6,162 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/base/err.h"
-#include "lib/crypto/aead_answers.h"
 #include "lib/crypto/aead_backend.h"
-#include "lib/crypto/hash.h"
 
+/* Another one must be that much faster than one that we prefer: restarts should not differ. */
+#define CLEARLY_FASTER 0.97f
+
+/* The oracle first; what is as fast as another one is used in the order from the end. */
 static const struct aead_backend *const built_in[] = {
-	&aead_sodium, // the oracle
+	&aead_sodium,
 	&aead_ipsec_mb,
+	&aead_avx2,
+	&aead_avx512,
 };
 
-// Written by aead_init(), read only afterwards.
-static const struct aead_backend *chosen = &aead_sodium;
+const uint32_t aead_burst_min[AEAD_BURST_CLASSES] = { 1, 2, 8 };
+const uint32_t aead_size_max[AEAD_SIZE_CLASSES] = { 128, 512, 1024, AEAD_MAX_LEN };
+
+/* All written by aead_init(), read only afterwards. */
+
+static struct {
+	/* Of all classes of a direction; NULL if they differ. */
+	const struct aead_backend *alone[AEAD_DIRECTIONS];
+	const struct aead_backend *of[AEAD_DIRECTIONS][AEAD_BURST_CLASSES][AEAD_SIZE_CLASSES];
+} chosen = { .alone = { &aead_sodium, &aead_sodium } };
+
+static struct aead_choice choice;
+static const char *most_used = "libsodium";
+
 static const struct aead_backend *working[AEAD_MAX_BACKENDS];
 static const char *working_names[AEAD_MAX_BACKENDS];
 static size_t n_working;
 
-/* ---- known answers ---- */
+#define N_CLASSES (AEAD_DIRECTIONS * AEAD_BURST_CLASSES * AEAD_SIZE_CLASSES)
 
-#define SLOT_LEN (ANSWER_MAX_LEN + AEAD_TAG_LEN)
-
-struct answer_bench {
-	struct aead_job jobs[ANSWER_COUNT];
-	uint8_t keys[ANSWER_COUNT][AEAD_KEY_LEN];
-	uint8_t plain[SLOT_LEN];
-	uint8_t data[ANSWER_COUNT][SLOT_LEN];
-};
-
-// The same in tests/vectors/aead_known_answers.py.
-static void
-answer_fill(size_t i, uint8_t key[static AEAD_KEY_LEN], uint8_t *plain, uint64_t *ret_counter)
-{
-	for (size_t j = 0; j < AEAD_KEY_LEN; j++)
-		key[j] = (uint8_t)(i * 37 + j * 11 + 5);
-	for (size_t j = 0; j < answers[i].len; j++)
-		plain[j] = (uint8_t)(i * 59 + j * 7 + (j >> 8) * 13 + 1);
-	*ret_counter = UINT64_C(0x0123456789abcdef) * (i + 1);
-}
-
-static void
-bench_fill(struct answer_bench *b)
-{
-	for (size_t i = 0; i < ANSWER_COUNT; i++) {
-		struct aead_job *job = &b->jobs[i];
-
-		*job = (struct aead_job){
-			.data = b->data[i], .key = b->keys[i], .len = answers[i].len
-		};
-		answer_fill(i, b->keys[i], b->data[i], &job->counter);
-	}
-}
-
-static bool
-seals_right(struct answer_bench *b, const struct aead_backend *backend)
-{
-	uint8_t digest[HASH_LEN];
-
-	backend->seal(b->jobs, ANSWER_COUNT);
-	for (size_t i = 0; i < ANSWER_COUNT; i++) {
-		struct bytes_ref sealed = { b->data[i], answers[i].len + AEAD_TAG_LEN };
-
-		hash_blake2s(digest, &sealed, 1);
-		if (memcmp(digest, answers[i].digest, sizeof(digest)) != 0)
-			return false;
-	}
-	return true;
-}
-
-// Every third packet has a wrong bit, in its tag (the first of them in the tag's last byte) or in
-// the last byte of its data.
-static uint8_t *
-byte_to_forge(struct answer_bench *b, size_t i)
-{
-	uint8_t *tag = &b->data[i][answers[i].len];
-
-	if (i % 3 != 0)
-		return NULL;
-	return i % 2 == 0 ? &tag[AEAD_TAG_LEN - 1 - i % AEAD_TAG_LEN] : tag - 1;
-}
-
-static_assert(ANSWER_COUNT > 6, "there are packets of each kind");
-
-static bool
-opens_right(struct answer_bench *b, const struct aead_backend *backend)
-{
-	uint8_t key[AEAD_KEY_LEN];
-	uint64_t counter;
-
-	for (size_t i = 0; i < ANSWER_COUNT; i++) {
-		uint8_t *forge = byte_to_forge(b, i);
-
-		b->jobs[i].ok = forge != NULL; // the wrong answer, lest it be left as it was
-		if (forge != NULL)
-			*forge ^= 0x80;
-	}
-	backend->open(b->jobs, ANSWER_COUNT);
-	for (size_t i = 0; i < ANSWER_COUNT; i++) {
-		bool forged = byte_to_forge(b, i) != NULL;
-
-		if (b->jobs[i].ok == forged)
-			return false;
-		answer_fill(i, key, b->plain, &counter);
-		if (!forged && memcmp(b->data[i], b->plain, answers[i].len) != 0)
-			return false;
-	}
-	return true;
-}
-
-static bool
-answers_right(struct answer_bench *b, const struct aead_backend *backend)
-{
-	bench_fill(b);
-	return seals_right(b, backend) && opens_right(b, backend);
-}
-
-/* ---- speed ---- */
-
-#define RACE_BURST  32 /* packets, each with its own key */
-#define RACE_ROUNDS 12
-
-static const uint32_t race_lens[] = { 64, 352, 1420 };
-#define RACE_SIZES (sizeof(race_lens) / sizeof(race_lens[0]))
-
-struct race_bench {
-	struct aead_job jobs[RACE_BURST];
-	uint8_t keys[RACE_BURST][AEAD_KEY_LEN];
-	uint8_t data[RACE_BURST][1420 + AEAD_TAG_LEN];
-};
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-// Best of some rounds: what disturbs a round only ever makes it slower.
-static double
-race_ns(struct race_bench *b, const struct aead_backend *backend, uint32_t len)
-{
-	uint64_t best = UINT64_MAX;
-
-	for (size_t i = 0; i < RACE_BURST; i++) {
-		memset(b->keys[i], (int)i + 1, AEAD_KEY_LEN);
-		b->jobs[i] = (struct aead_job){ .data = b->data[i], .key = b->keys[i], .len = len };
-	}
-	for (int round = 0; round < RACE_ROUNDS; round++) {
-		uint64_t start = now_ns();
-		uint64_t took;
-
-		backend->seal(b->jobs, RACE_BURST);
-		backend->open(b->jobs, RACE_BURST);
-		took = now_ns() - start;
-		if (took < best)
-			best = took;
-	}
-	return (double)(best > 0 ? best : 1);
-}
-
-// The smallest sum of times, each as a multiple of the best time at that size.
-static const struct aead_backend *
-fastest(struct race_bench *b)
-{
-	double took_ns[AEAD_MAX_BACKENDS][RACE_SIZES];
-	double best_ns[RACE_SIZES];
-	const struct aead_backend *winner = NULL;
-	double winner_sum = 0;
-
-	for (size_t s = 0; s < RACE_SIZES; s++) {
-		best_ns[s] = 0;
-		for (size_t i = 0; i < n_working; i++) {
-			took_ns[i][s] = race_ns(b, working[i], race_lens[s]);
-			if (i == 0 || took_ns[i][s] < best_ns[s])
-				best_ns[s] = took_ns[i][s];
-		}
-	}
-	for (size_t i = 0; i < n_working; i++) {
-		double sum = 0;
-
-		for (size_t s = 0; s < RACE_SIZES; s++)
-			sum += took_ns[i][s] / best_ns[s];
-		if (winner == NULL || sum < winner_sum) {
-			winner = working[i];
-			winner_sum = sum;
-		}
-	}
-	return winner;
-}
+/* Class number i of all. */
+#define DIRECTION(i) ((i) / (AEAD_BURST_CLASSES * AEAD_SIZE_CLASSES))
+#define BURST(i)     ((i) / AEAD_SIZE_CLASSES % AEAD_BURST_CLASSES)
+#define SIZE(i)      ((i) % AEAD_SIZE_CLASSES)
 
 /* ---- choice ---- */
 
-// Room for both, once, instead of a quarter of a megabyte that stays.
-union bench {
-	struct answer_bench answer;
-	struct race_bench race;
-};
+static enum aead_presence
+presence(struct aead_check *check, const struct aead_backend *backend)
+{
+	if (!backend->is_available())
+		return AEAD_MISSING;
+	return aead_check_passes(check, backend) ? AEAD_WORKS : AEAD_REFUSED;
+}
+
+static int
+check_all(const struct aead_backend *const *all, size_t n, const char **ret_refused)
+{
+	struct aead_check *check = aead_check_create();
+
+	n_working = 0;
+	choice = (struct aead_choice){ .n_candidates = n };
+	if (check == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		struct aead_candidate *c = &choice.candidates[n - 1 - i];
+
+		c->name = all[i]->name;
+		c->presence = presence(check, all[i]);
+		if (c->presence == AEAD_REFUSED && ret_refused != NULL)
+			*ret_refused = c->name;
+		if (c->presence == AEAD_WORKS) {
+			working[n_working] = all[i];
+			working_names[n_working++] = c->name;
+		}
+		if (n_working == 0)
+			break; // the oracle is wrong, and with it whatever it would say of others
+	}
+	aead_check_destroy(check);
+	return n_working > 0 ? 0 : ERR_BAD_MAC;
+}
+
+static size_t
+candidate_of(const struct aead_backend *backend)
+{
+	size_t i = 0;
+
+	while (choice.candidates[i].name != backend->name)
+		i++;
+	return i;
+}
+
+// The most preferred of those that nobody is clearly faster than.
+static const struct aead_backend *
+best_of_class(const struct aead_times *times, size_t which)
+{
+	float fastest_ns = 0, ns;
+	size_t i;
+
+	for (i = 0; i < n_working; i++) {
+		ns = times[i].ns[DIRECTION(which)][BURST(which)][SIZE(which)];
+		if (i == 0 || ns < fastest_ns)
+			fastest_ns = ns;
+	}
+	do
+		ns = times[--i].ns[DIRECTION(which)][BURST(which)][SIZE(which)];
+	while (ns * CLEARLY_FASTER > fastest_ns && i > 0);
+	return working[i];
+}
 
 static void
-check_all(union bench *bench,
-	const struct aead_backend *const *all,
-	size_t n,
-	const char **ret_refused)
+use(size_t which, const struct aead_backend *backend)
 {
-	n_working = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (!all[i]->is_available())
-			continue;
-		if (!answers_right(&bench->answer, all[i])) {
-			if (ret_refused != NULL)
-				*ret_refused = all[i]->name;
-			continue;
-		}
-		working[n_working] = all[i];
-		working_names[n_working++] = all[i]->name;
+	chosen.of[DIRECTION(which)][BURST(which)][SIZE(which)] = backend;
+	choice.in_use[DIRECTION(which)][BURST(which)][SIZE(which)] = (uint8_t)candidate_of(backend);
+}
+
+static void
+use_everywhere(const struct aead_backend *backend, enum aead_reason reason)
+{
+	choice.reason = reason;
+	for (size_t which = 0; which < N_CLASSES; which++)
+		use(which, backend);
+}
+
+static int
+use_fastest(void)
+{
+	struct aead_times times[AEAD_MAX_BACKENDS];
+	int err = aead_race(working, n_working, times);
+
+	if (err < 0)
+		return err;
+	choice.reason = AEAD_FASTEST;
+	for (size_t i = 0; i < n_working; i++)
+		memcpy(choice.candidates[candidate_of(working[i])].ns, times[i].ns,
+			sizeof(times[i].ns));
+	for (size_t which = 0; which < N_CLASSES; which++)
+		use(which, best_of_class(times, which));
+	return 0;
+}
+
+// What is asked for at every burst, or to be printed.
+static void
+summarize(void)
+{
+	size_t uses[AEAD_MAX_BACKENDS] = { 0 }, most = 0;
+
+	for (size_t d = 0; d < AEAD_DIRECTIONS; d++)
+		chosen.alone[d] = chosen.of[d][0][0];
+	for (size_t which = 0; which < N_CLASSES; which++) {
+		size_t d = DIRECTION(which);
+
+		if (chosen.of[d][BURST(which)][SIZE(which)] != chosen.of[d][0][0])
+			chosen.alone[d] = NULL;
+		uses[choice.in_use[d][BURST(which)][SIZE(which)]]++;
 	}
+	for (size_t i = 1; i < choice.n_candidates; i++)
+		if (uses[i] > uses[most])
+			most = i;
+	most_used = choice.candidates[most].name;
 }
 
 int
@@ -232,40 +170,25 @@ aead_choose(const struct aead_backend *const *all,
 	const char *forced,
 	const char **ret_refused)
 {
-	union bench *bench;
-	int err = 0;
+	int err;
 
 	assert(n >= 1 && n <= AEAD_MAX_BACKENDS);
-	bench = calloc(1, sizeof(*bench));
-	if (bench == NULL)
-		return -ENOMEM;
-
-	check_all(bench, all, n, ret_refused);
-	if (n_working == 0 || working[0] != all[0]) {
-		err = ERR_BAD_MAC;
-		goto free_bench;
-	}
-	if (forced == NULL) {
-		chosen = fastest(&bench->race);
-	} else if (aead_find(forced) != NULL) {
-		chosen = aead_find(forced);
+	err = check_all(all, n, ret_refused);
+	if (err < 0)
+		return err;
+	if (forced != NULL) {
+		if (aead_find(forced) == NULL)
+			return -ENOENT;
+		use_everywhere(aead_find(forced), AEAD_FORCED);
+	} else if (n_working == 1) {
+		use_everywhere(working[0], AEAD_ONLY);
 	} else {
-		err = -ENOENT;
+		err = use_fastest();
+		if (err < 0)
+			return err;
 	}
-
-free_bench:
-	free(bench);
-	return err;
-}
-
-const struct aead_backend *
-aead_find(const char *name)
-{
-	for (size_t i = 0; i < n_working; i++) {
-		if (strcmp(working_names[i], name) == 0)
-			return working[i];
-	}
-	return NULL;
+	summarize();
+	return 0;
 }
 
 int
@@ -280,10 +203,25 @@ aead_init(const char **ret_refused)
 	return aead_choose(built_in, sizeof(built_in) / sizeof(built_in[0]), forced, ret_refused);
 }
 
+const struct aead_choice *
+aead_choice(void)
+{
+	return &choice;
+}
+
+const struct aead_backend *
+aead_find(const char *name)
+{
+	for (size_t i = 0; i < n_working; i++)
+		if (strcmp(working_names[i], name) == 0)
+			return working[i];
+	return NULL;
+}
+
 const char *
 aead_backend(void)
 {
-	return chosen->name;
+	return most_used;
 }
 
 const char *const *
@@ -293,14 +231,32 @@ aead_backends(size_t *ret_count)
 	return working_names;
 }
 
+/* ---- bursts ---- */
+
+// About a cycle per packet, which is why it is not done where all classes are alike.
+static const struct aead_backend *
+pick(size_t direction, const struct aead_job *jobs, size_t n)
+{
+	size_t burst = (size_t)(n >= 2) + (n >= 8), size, total = 0;
+
+	if (chosen.alone[direction] != NULL)
+		return chosen.alone[direction];
+	for (size_t i = 0; i < n; i++)
+		total += jobs[i].len;
+	size = (size_t)(total > n * 128) + (total > n * 512) + (total > n * 1024);
+	return chosen.of[direction][burst][size];
+}
+
+static_assert(AEAD_BURST_CLASSES == 3 && AEAD_SIZE_CLASSES == 4, "as pick() has them");
+
 void
 aead_seal(struct aead_job *jobs, size_t n)
 {
-	chosen->seal(jobs, n);
+	pick(0, jobs, n)->seal(jobs, n);
 }
 
 void
 aead_open(struct aead_job *jobs, size_t n)
 {
-	chosen->open(jobs, n);
+	pick(1, jobs, n)->open(jobs, n);
 }

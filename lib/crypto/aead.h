@@ -32,18 +32,64 @@ struct aead_job {
 };
 
 /*
- * Check every back end that this CPU has against known answers, choose one, and be ready.
+ * A burst goes whole to one back end: a kernel that works on blocks of different packets would lose
+ * by splitting.  Which one depends on its direction, on n, and on the mean length of its packets.
+ */
+#define AEAD_DIRECTIONS    2 /* 0: seal, 1: open */
+#define AEAD_BURST_CLASSES 3 /* from 1, 2 and 8 packets on: aead_burst_min */
+#define AEAD_SIZE_CLASSES  4 /* to 128, 512, 1,024 and AEAD_MAX_LEN bytes: aead_size_max */
+extern const uint32_t aead_burst_min[AEAD_BURST_CLASSES];
+extern const uint32_t aead_size_max[AEAD_SIZE_CLASSES];
+
+#define AEAD_MAX_BACKENDS 8
+
+enum aead_presence {
+	AEAD_WORKS,
+	AEAD_MISSING, /* not for this CPU, or not in this build */
+	AEAD_REFUSED, /* gave wrong answers here */
+};
+
+enum aead_reason {
+	AEAD_FASTEST, /* by timing, or as fast as a faster one and preferred */
+	AEAD_FORCED,  /* by SLUICE_AEAD */
+	AEAD_ONLY,    /* no other works here */
+};
+
+struct aead_candidate {
+	const char *name;
+	enum aead_presence presence;
+	/* Of one packet, best of some rounds; 0: not timed. */
+	float ns[AEAD_DIRECTIONS][AEAD_BURST_CLASSES][AEAD_SIZE_CLASSES];
+};
+
+struct aead_choice {
+	enum aead_reason reason;
+	size_t n_candidates;
+	struct aead_candidate candidates[AEAD_MAX_BACKENDS]; /* the most preferred first */
+	/* index into candidates */
+	uint8_t in_use[AEAD_DIRECTIONS][AEAD_BURST_CLASSES][AEAD_SIZE_CLASSES];
+};
+
+/*
+ * Check every back end that this CPU has against known answers, time those that are right (20 ms at
+ * most, unless the machine is very slow), choose one per class, and be ready.
  *
- * SLUICE_AEAD=name in the environment, if not empty, forces a back end.  ret_refused (may be NULL)
- * is set to the name of a back end whose answers were wrong, if any: that one is not used, and the
- * caller says so.
+ * SLUICE_AEAD=name in the environment, if not empty, forces one for all classes; nothing is timed
+ * then.  ret_refused (may be NULL) is set to the name of a back end whose answers were wrong, if
+ * any: that one is not used, and the caller says so.
  *
  * Returns 0; -ENOENT if SLUICE_AEAD names none that works here; ERR_BAD_MAC if not even libsodium
  * gives the known answers (nothing may be encrypted then); -ENOMEM.
  */
 [[nodiscard]] int aead_init(const char **ret_refused);
 
-/* Name of the back end in use ("libsodium", "ipsec-mb"), and the names of all that work here. */
+/* What aead_init() found and chose.  Valid until it is called again. */
+const struct aead_choice *aead_choice(void);
+
+/*
+ * Name of the back end in use ("avx512", "avx2", "ipsec-mb", "libsodium"), of most classes if they
+ * differ; and the names of all that work here, libsodium first.
+ */
 const char *aead_backend(void);
 const char *const *aead_backends(size_t *ret_count);
 
@@ -51,8 +97,9 @@ const char *const *aead_backends(size_t *ret_count);
 void aead_seal(struct aead_job *jobs, size_t n);
 
 /*
- * Verify n packets and decrypt those whose tag is right; sets `ok` of each.  A packet that is
- * refused must not be used: a back end may leave its data decrypted, garbled or untouched.
+ * Verify n packets and decrypt those whose tag is right; sets `ok` of each.  Tags are compared in
+ * constant time, and nothing of a packet is given out before that.  What is refused is left exactly
+ * as it was, data and tag.  (A back end whose library decrypts as it verifies puts it back.)
  */
 void aead_open(struct aead_job *jobs, size_t n);
 
