@@ -376,6 +376,7 @@ read_short(const uint8_t *p,
 	*ret_mark = (struct flow_mark){
 		.flow = (uint16_t)(word >> 16),
 		.sequence = (uint32_t)(word >> 32),
+		.len = (uint32_t)payload_len + flow_header_len(plan),
 		.is_short = true,
 		.has_due = plan->packet_ns > 0,
 	};
@@ -406,6 +407,7 @@ read_whole(const uint8_t *p,
 		.flow = load_le32(p + AT_FLOW),
 		.sequence = load_le64(p + AT_SEQUENCE),
 		.due_ns = load_le64(p + AT_DUE),
+		.len = (uint32_t)payload_len + flow_header_len(plan),
 		.has_due = true,
 	};
 	*ret_sum = sum;

@@ -64,7 +64,8 @@ struct flow_mark {
 	uint32_t flow;
 	uint64_t sequence; /* from 0, per flow; short packets: modulo 2^32 */
 	uint64_t due_ns; /* since the start of the trial; ignored when a short packet is written */
-	bool is_short;   /* set by flow_read */
+	uint32_t len;    /* of the inner packet, without padding; set by flow_read */
+	bool is_short;   /* the same */
 	bool has_due;    /* set by flow_read: false in a short packet without a schedule */
 };
 

@@ -48,7 +48,7 @@ static bool
 is_same(const struct flow_mark *a, const struct flow_mark *b)
 {
 	return a->flow == b->flow && a->sequence == b->sequence && a->due_ns == b->due_ns &&
-	       a->is_short == b->is_short && a->has_due == b->has_due;
+	       a->len == b->len && a->is_short == b->is_short && a->has_due == b->has_due;
 }
 
 static bool
@@ -92,7 +92,7 @@ test_round_trip(const struct flow_plan *plan, const char *what)
 		flow_write(p, len, plan, &mark);
 		valid += is_valid_packet(p, len) && p[len] == 0xee;
 		if (flow_read(p, len, plan, &got) == FLOW_OURS)
-			same += got.flow == mark.flow && got.sequence == mark.sequence;
+			same += got.flow == mark.flow && got.len == len && got.sequence == mark.sequence;
 		kinds += got.is_short == (len < flow_whole_len(plan)) && got.has_due;
 		dues += is_due(plan, &mark, &got);
 		flow_write_payload(payload, len, plan, &mark);
