@@ -35,7 +35,8 @@ is_torn(const char *line, size_t len)
 	while (zeros < len && line[zeros] == '\0')
 		zeros++;
 	// After a power cut a file can be longer than what was written: zeros.
-	return zeros == len || memcmp(line, LINE_BEGIN, len < known ? len : known) == 0;
+	return len > 0 &&
+	       (zeros == len || memcmp(line, LINE_BEGIN, len < known ? len : known) == 0);
 }
 
 static bool
