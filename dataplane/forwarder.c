@@ -143,6 +143,40 @@ set_text(char *dst, size_t size, const char *text)
 	snprintf(dst, size, "%s", text);
 }
 
+static_assert(SHM_MAX_AEADS == AEAD_MAX_BACKENDS && SHM_AEAD_DIRECTIONS == AEAD_DIRECTIONS &&
+		      SHM_AEAD_BURSTS == AEAD_BURST_CLASSES && SHM_AEAD_SIZES == AEAD_SIZE_CLASSES,
+	"the same classes");
+static_assert(
+	(int)SHM_AEAD_MISSING == (int)AEAD_MISSING && (int)SHM_AEAD_REFUSED == (int)AEAD_REFUSED &&
+		(int)SHM_AEAD_FORCED == (int)AEAD_FORCED && (int)SHM_AEAD_ONLY == (int)AEAD_ONLY,
+	"the same numbers");
+
+static void
+describe_aead(struct shm_aead *to, const struct aead_candidate *c)
+{
+	const float *ns = &c->ns[0][0][0];
+	uint32_t *ps = &to->ps[0][0][0];
+
+	set_text(to->name, sizeof(to->name), c->name);
+	to->presence = c->presence;
+	for (size_t i = 0; i < sizeof(c->ns) / sizeof(*ns); i++)
+		ps[i] = ns[i] < 4e6f ? (uint32_t)(ns[i] * 1000) : UINT32_MAX;
+}
+
+static void
+describe_aeads(struct shm_aeads *to)
+{
+	const struct aead_choice *choice = aead_choice();
+
+	to->n = (uint32_t)choice->n_candidates;
+	to->reason = choice->reason;
+	memcpy(to->burst_min, aead_burst_min, sizeof(to->burst_min));
+	memcpy(to->size_max, aead_size_max, sizeof(to->size_max));
+	memcpy(to->in_use, choice->in_use, sizeof(to->in_use));
+	for (size_t i = 0; i < choice->n_candidates; i++)
+		describe_aead(&to->rows[i], &choice->candidates[i]);
+}
+
 static void
 describe(struct forwarder *f)
 {
@@ -157,6 +191,7 @@ describe(struct forwarder *f)
 	for (unsigned i = 0; i < N_DROP_REASONS; i++)
 		set_text(state->drop_names[i], sizeof(state->drop_names[i]), drop_name(i));
 	set_text(state->aead_backend, sizeof(state->aead_backend), aead_backend());
+	describe_aeads(&state->aeads);
 	state->tsc_per_s = tsc_per_second();
 	state->forwarder_start_ns = mono_now().ns;
 	state->forwarder_pid = (uint32_t)getpid();

@@ -35,9 +35,10 @@ static const struct command {
 	{
 		"status",
 		cmd_status,
-		"[--json]",
+		"[--dataplane] [--json]",
 		"show peers, ports, workers and drops of a running gateway",
-		"  --json   the same for programs\n",
+		"  --dataplane  more of the data plane, its processes and cipher, but no peers\n"
+		"  --json       everything, for programs\n",
 	},
 	{
 		"reload",
@@ -45,7 +46,7 @@ static const struct command {
 		"",
 		"let a running gateway read its configuration again",
 		"Only what differs is changed; peers that stay keep their sessions.  A file with "
-	        "an\n"
+		"an\n"
 		"error changes nothing, and the error is shown.\n",
 	},
 	{

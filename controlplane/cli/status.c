@@ -155,6 +155,144 @@ print_drops(const json_t *drops)
 }
 
 static void
+print_processes(const json_t *processes)
+{
+	static const char *const names[] = { "keeper", "forwarder", "controlplane" };
+	char up[TEXT_LEN];
+
+	printf("PROCESS          PID       UP        STARTS\n");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const json_t *p = json_object_get(processes, names[i]);
+		bool counted = json_object_get(p, "starts") != NULL;
+
+		printf("%-16s %-9lld %-9s", names[i], (long long)number(p, "pid"),
+			age(json_object_get(p, "uptime_s"), "", up));
+		if (counted)
+			printf(" %lld", (long long)number(p, "starts"));
+		putchar('\n');
+	}
+}
+
+// "avx512      29 ns  4.40x ipsec-mb": in use, its time, and how many times as long the next took.
+static void
+format_class(const json_t *class, char out[static TEXT_LEN])
+{
+	const json_t *times = json_object_get(class, "ns_per_packet"), *value;
+	const char *in_use = text(class, "in_use", "?"), *name, *next = NULL;
+	double own = json_number_value(json_object_get(times, in_use)), next_ns = 0;
+
+	json_object_foreach((json_t *)times, name, value)
+	{
+		if (strcmp(name, in_use) == 0)
+			continue;
+		if (next == NULL || json_number_value(value) < next_ns) {
+			next = name;
+			next_ns = json_number_value(value);
+		}
+	}
+	if (own <= 0)
+		snprintf(out, TEXT_LEN, "%s", in_use);
+	else if (next == NULL)
+		snprintf(out, TEXT_LEN, "%-10s %5.0f ns", in_use, own);
+	else
+		snprintf(out, TEXT_LEN, "%-10s %5.0f ns  %.2fx %s", in_use, own, next_ns / own,
+			next);
+}
+
+// The same class of the other direction; NULL if there is none.
+static const json_t *
+find_class(const json_t *classes, const char *direction, const json_t *like)
+{
+	const json_t *class;
+	size_t i;
+
+	json_array_foreach(classes, i, class)
+	{
+		if (strcmp(text(class, "direction", ""), direction) == 0 &&
+			number(class, "burst_min") == number(like, "burst_min") &&
+			number(class, "size_max") == number(like, "size_max"))
+			return class;
+	}
+	return NULL;
+}
+
+// "1", "2 to 7", "8 and more"
+static void
+format_burst(const json_t *classes, json_int_t min, char out[static TEXT_LEN])
+{
+	const json_t *class;
+	json_int_t next = 0;
+	size_t i;
+
+	json_array_foreach(classes, i, class)
+	{
+		json_int_t other = number(class, "burst_min");
+
+		if (other > min && (next == 0 || other < next))
+			next = other;
+	}
+	if (next == 0)
+		snprintf(out, TEXT_LEN, "%lld and more", (long long)min);
+	else if (next == min + 1)
+		snprintf(out, TEXT_LEN, "%lld", (long long)min);
+	else
+		snprintf(out, TEXT_LEN, "%lld to %lld", (long long)min, (long long)next - 1);
+}
+
+static void
+print_aead_classes(const json_t *classes)
+{
+	char burst[TEXT_LEN], seal[TEXT_LEN], open[TEXT_LEN];
+	const json_t *class;
+	size_t i;
+
+	printf("BURST            BYTES UP TO    %-38s OPEN\n", "SEAL");
+	json_array_foreach(classes, i, class)
+	{
+		if (strcmp(text(class, "direction", ""), "seal") != 0)
+			continue;
+		format_burst(classes, number(class, "burst_min"), burst);
+		format_class(class, seal);
+		format_class(find_class(classes, "open", class), open);
+		printf("%-16s %-14lld %-38s %s\n", burst, (long long)number(class, "size_max"),
+			seal, open);
+	}
+}
+
+static void
+print_aead(const json_t *aead)
+{
+	const char *reason = text(aead, "reason", "?"), *name;
+	const json_t *state;
+
+	printf("\nCIPHER           %s\n",
+		strcmp(reason, "fastest") == 0  ? "the fastest for each size of burst, by timing"
+		: strcmp(reason, "forced") == 0 ? "forced by SLUICE_AEAD"
+						: "the only one that works here");
+	print_aead_classes(json_object_get(aead, "classes"));
+	json_object_foreach((json_t *)json_object_get(aead, "backends"), name, state)
+	{
+		const char *said = json_string_value(state);
+
+		if (said != NULL && strcmp(said, "missing") == 0)
+			printf("%-16s not used: this CPU or this build lacks it\n", name);
+		else if (said != NULL && strcmp(said, "wrong") == 0)
+			printf("%-16s not used: it gave wrong answers on this machine\n", name);
+	}
+}
+
+static void
+print_dataplane(const json_t *status)
+{
+	print_processes(json_object_get(status, "processes"));
+	if (json_is_object(json_object_get(status, "aead")))
+		print_aead(json_object_get(status, "aead"));
+	print_ports(json_object_get(status, "ports"));
+	print_workers(json_object_get(status, "workers"));
+	print_drops(json_object_get(status, "drops"));
+}
+
+static void
 print_text(const json_t *status)
 {
 	print_head(status);
@@ -170,11 +308,12 @@ cmd_status(int argc, char **argv)
 	static const struct option longs[] = {
 		{ "run-dir", required_argument, NULL, 'r' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "dataplane", no_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
 	const char *run_dir = COMMAND_DEFAULT_RUN_DIR;
-	bool json = false;
+	bool json = false, dataplane = false;
 	json_t *answer;
 	int option;
 
@@ -183,6 +322,8 @@ cmd_status(int argc, char **argv)
 			run_dir = optarg;
 		else if (option == 'j')
 			json = true;
+		else if (option == 'd')
+			dataplane = true;
 		else if (option == 'h')
 			return command_help("status");
 		else
@@ -197,6 +338,8 @@ cmd_status(int argc, char **argv)
 		json_object_del(answer, "ok");
 		json_dumpf(answer, stdout, JSON_INDENT(2));
 		putchar('\n');
+	} else if (dataplane) {
+		print_dataplane(answer);
 	} else {
 		print_text(answer);
 	}

@@ -22,7 +22,13 @@
  *     public_key, listen_port, routing_table
  *     forwarding    {"ipv4","ipv6"}: "switched on" (by us), "found on", "off"
  *     memory_locked {"controlplane","dataplane"}: keys cannot be swapped out
- *     aead_backend, notes [sentences]
+ *     aead_backend  the cipher's back end that is used for most sizes of bursts
+ *     aead    {"reason" ("fastest", "forced", "only one"), "backends":{name: "works", "missing" (in
+ *              this CPU or build), "wrong" (in its answers)}, the most preferred first,
+ *              "classes":[{"direction" ("seal", "open"), "burst_min" (packets, up to the next
+ *              class's), "size_max" (bytes of a packet), "in_use" (name), "ns_per_packet":{name:
+ *              measured at start; empty if nothing was}}]}
+ *     notes   [sentences]
  *     handshakes    {what became of a message: count}
  *     sessions      slots in use
  *     peers   [{"name","public_key","endpoint","local_address","last_handshake_age_s",

@@ -65,6 +65,27 @@ copy_ports(struct snapshot *s, const struct shm_state *state)
 	}
 }
 
+// Whatever the other process wrote, indices stay inside and names end.
+static void
+copy_aeads(struct shm_aeads *to, const struct shm_aeads *from)
+{
+	uint8_t *in_use = &to->in_use[0][0][0];
+
+	*to = *from;
+	to->n = at_most(to->n, SHM_MAX_AEADS);
+	to->reason = at_most(to->reason, SHM_AEAD_ONLY);
+	for (size_t i = 0; i < SHM_MAX_AEADS; i++) {
+		char name[sizeof(to->rows[i].name)];
+
+		copy_text(name, to->rows[i].name, sizeof(name) - 1);
+		memcpy(to->rows[i].name, name, sizeof(name));
+		to->rows[i].presence = at_most(to->rows[i].presence, SHM_AEAD_REFUSED);
+	}
+	for (size_t i = 0; i < sizeof(to->in_use); i++)
+		if (in_use[i] >= to->n)
+			in_use[i] = 0;
+}
+
 static void
 copy_dataplane(struct snapshot *s, const struct shm_state *state)
 {
@@ -74,6 +95,7 @@ copy_dataplane(struct snapshot *s, const struct shm_state *state)
 	s->dataplane_keys_locked = state->locked_memory != 0;
 	s->tsc_per_s = state->tsc_per_s;
 	copy_text(s->aead_backend, state->aead_backend, sizeof(state->aead_backend));
+	copy_aeads(&s->aeads, &state->aeads);
 	s->n_drops = at_most(state->n_drops, SHM_MAX_DROPS);
 	for (size_t d = 0; d < s->n_drops; d++)
 		copy_text(s->drops[d].name, state->drop_names[d], sizeof(state->drop_names[d]));

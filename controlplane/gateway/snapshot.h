@@ -70,6 +70,7 @@ struct snapshot {
 	struct mono forwarder_start;
 	bool dataplane_keys_locked;
 	char aead_backend[33];
+	struct shm_aeads aeads; /* checked: every number in its range, every name ended */
 	uint64_t tsc_per_s;
 	struct snapshot_worker workers[SHM_MAX_WORKERS];
 	size_t n_workers;

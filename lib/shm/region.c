@@ -31,6 +31,7 @@ shm_layout_hash(void)
 		SHM_SESSION_VERSION,
 		sizeof(struct shm_state),
 		offsetof(struct shm_state, sessions_end),
+		offsetof(struct shm_state, aeads),
 		offsetof(struct shm_state, workers),
 		offsetof(struct shm_state, ports),
 		offsetof(struct shm_state, sessions),

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define SHM_MAGIC       0x534c5543u /* "SLUC" */
-#define SHM_ABI_VERSION 1u          /* rings, counters, applied rows */
+#define SHM_ABI_VERSION 2u          /* rings, counters, applied rows */
 #define SHM_SESSION_VERSION                                                  \
 	1u /* sessions: raised far less often, so that upgrades keep tunnels \
 	    */
@@ -151,6 +151,46 @@ struct shm_port_counters {
 };
 static_assert(sizeof(struct shm_port_counters) == 192, "part of the ABI");
 
+/*
+ * What the cipher's back ends showed when the forwarder started: which is used for bursts of which
+ * size, and why.  The same classes as in lib/crypto/aead.h.
+ */
+#define SHM_MAX_AEADS       8u
+#define SHM_AEAD_DIRECTIONS 2 /* 0: seal, 1: open */
+#define SHM_AEAD_BURSTS     3
+#define SHM_AEAD_SIZES      4
+
+enum shm_aead_presence {
+	SHM_AEAD_WORKS,
+	SHM_AEAD_MISSING, /* not for this CPU, or not in this build */
+	SHM_AEAD_REFUSED, /* gave wrong answers */
+};
+
+enum shm_aead_reason {
+	SHM_AEAD_FASTEST,
+	SHM_AEAD_FORCED, /* by SLUICE_AEAD; nothing was timed */
+	SHM_AEAD_ONLY,
+};
+
+struct shm_aead {
+	char name[12];
+	uint32_t presence; /* enum shm_aead_presence */
+	/* picoseconds for a packet; 0: not timed */
+	uint32_t ps[SHM_AEAD_DIRECTIONS][SHM_AEAD_BURSTS][SHM_AEAD_SIZES];
+};
+static_assert(sizeof(struct shm_aead) == 112, "part of the ABI");
+
+struct shm_aeads {
+	uint32_t n;
+	uint32_t reason;                     /* enum shm_aead_reason */
+	uint32_t burst_min[SHM_AEAD_BURSTS]; /* packets; up to the next one's */
+	uint32_t size_max[SHM_AEAD_SIZES];   /* bytes of a packet, on average in the burst */
+	uint8_t in_use[SHM_AEAD_DIRECTIONS][SHM_AEAD_BURSTS][SHM_AEAD_SIZES]; /* row of `rows` */
+	uint32_t pad;
+	struct shm_aead rows[SHM_MAX_AEADS]; /* the most preferred first */
+};
+static_assert(sizeof(struct shm_aeads) == 64 + SHM_MAX_AEADS * 112, "part of the ABI");
+
 /* Rows of the last commit, from which a new forwarder starts while no control plane lives. */
 struct shm_peer_row {
 	uint8_t public_key[SHM_KEY_LEN];
@@ -220,7 +260,8 @@ struct shm_state {
 	_Atomic uint32_t sessions_end; /* no slot from here on was ever used: scan no further, for
 	                                  looking at a page makes it */
 	uint32_t pad;
-	char aead_backend[32];
+	char aead_backend[32]; /* the one that is used most */
+	struct shm_aeads aeads;
 	char drop_names[SHM_MAX_DROPS][24];
 	_Alignas(SHM_CACHE_LINE) struct shm_worker_counters
 		workers[SHM_MAX_WORKERS + 1]; /* the last: drops of the main thread and of ports */

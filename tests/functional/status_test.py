@@ -93,6 +93,20 @@ def main():
         for line in text.splitlines():
             tap.note(line)
 
+        code, text, err = gw.command("status", "--dataplane")
+        for word in ("forwarder", "cipher", "8 and more", s["aead_backend"], "worker", "dropped"):
+            tap.ok(code == 0 and word in text.lower(), f"the view of the data plane names {word}", text + err)
+        tap.ok(p.name not in text, "and no peer", text)
+        for line in text.splitlines():
+            tap.note(line)
+        aead = s["aead"]
+        tap.ok(aead["backends"].get("libsodium") == "works" and "wrong" not in aead["backends"].values(),
+               "no back end of the cipher is wrong here", aead["backends"])
+        for c in aead["classes"]:
+            times = c["ns_per_packet"]
+            tap.ok(aead["backends"].get(c["in_use"]) == "works", f"{c['direction']} {c['burst_min']} {c['size_max']}: one in use", c)
+            tap.ok(not times or times[c["in_use"]] < 1.1 * min(times.values()), "and it is one of the fastest", c)
+
         old = gw.kill("controlplane")
         gw.wait_new("controlplane", old)
         lab.wait_for(gw.is_ready, 20, "status after the control plane's restart")

@@ -49,7 +49,7 @@ _sluice() {
 	case $command in
 	'') _sluice_words "$commands --version --help" ;;
 	run) _sluice_words '--config --run-dir --state-dir --help' ;;
-	status) _sluice_words '--json --run-dir --help' ;;
+	status) _sluice_words '--dataplane --json --run-dir --help' ;;
 	check | import)
 		if [[ $cur != -* ]]; then
 			_sluice_names -f

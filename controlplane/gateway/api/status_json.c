@@ -182,6 +182,57 @@ workers(const struct snapshot *s)
 }
 
 static json_t *
+aead_class(const struct shm_aeads *a, size_t direction, size_t burst, size_t size)
+{
+	json_t *o = json_object(), *ns = json_object();
+
+	put(o, "direction", json_string(direction == 0 ? "seal" : "open"));
+	put(o, "burst_min", json_integer(a->burst_min[burst]));
+	put(o, "size_max", json_integer(a->size_max[size]));
+	put(o, "in_use", json_string(a->rows[a->in_use[direction][burst][size]].name));
+	for (size_t i = 0; i < a->n; i++) {
+		uint32_t ps = a->rows[i].ps[direction][burst][size];
+
+		if (ps != 0)
+			put(ns, a->rows[i].name, json_real((double)ps / 1000));
+	}
+	put(o, "ns_per_packet", ns);
+	return o;
+}
+
+static json_t *
+aead_classes(const struct shm_aeads *a)
+{
+	json_t *list = json_array();
+
+	for (size_t d = 0; d < SHM_AEAD_DIRECTIONS; d++)
+		for (size_t b = 0; b < SHM_AEAD_BURSTS; b++)
+			for (size_t s = 0; s < SHM_AEAD_SIZES; s++)
+				json_array_append_new(list, aead_class(a, d, b, s));
+	return list;
+}
+
+static json_t *
+aead(const struct shm_aeads *a)
+{
+	static const char *const presences[] = { "works", "missing", "wrong" };
+	static const char *const reasons[] = { "fastest", "forced", "only one" };
+	json_t *o = json_object(), *backends = json_object();
+
+	if (a->n == 0) {
+		json_decref(backends);
+		json_decref(o);
+		return json_null();
+	}
+	for (size_t i = 0; i < a->n; i++)
+		put(backends, a->rows[i].name, json_string(presences[a->rows[i].presence]));
+	put(o, "reason", json_string(reasons[a->reason]));
+	put(o, "backends", backends);
+	put(o, "classes", aead_classes(a));
+	return o;
+}
+
+static json_t *
 drops(const struct snapshot *s)
 {
 	json_t *object = json_object();
@@ -241,6 +292,16 @@ notes(const struct status_here *here, const struct snapshot *s, const struct hos
 		note(list, "session keys in the data plane may be swapped out: the limit of locked "
 			   "memory is too "
 			   "low (raise LimitMEMLOCK or ulimit -l)");
+	for (size_t i = 0; i < s->aeads.n; i++) {
+		char text[96];
+
+		snprintf(text, sizeof(text),
+			"the cipher's implementation %s gives wrong answers on this machine: not "
+		        "used",
+			s->aeads.rows[i].name);
+		if (s->aeads.rows[i].presence == SHM_AEAD_REFUSED)
+			note(list, text);
+	}
 	if (here->state_failing)
 		note(list, "handshake timestamps cannot be written to the state directory");
 	if (s->n_commands_lost > 0)
@@ -287,6 +348,7 @@ status(const struct status_here *here, const struct snapshot *s)
 			(int)s->dataplane_keys_locked));
 	put(o, "aead_backend",
 		s->aead_backend[0] != '\0' ? json_string(s->aead_backend) : json_null());
+	put(o, "aead", aead(&s->aeads));
 	put(o, "notes", notes(here, s, &facts));
 	put(o, "handshakes", handshakes(&s->counters));
 	put(o, "sessions", json_integer(s->n_sessions));

@@ -40,8 +40,8 @@ test_shape(void)
 {
 	static const char *const keys[] = { "ok", "version", "uptime_s", "attached", "generation",
 		"settled", "processes", "interface", "public_key", "listen_port", "routing_table",
-		"forwarding", "memory_locked", "aead_backend", "notes", "handshakes", "sessions",
-		"peers", "ports", "workers", "drops", NULL };
+		"forwarding", "memory_locked", "aead_backend", "aead", "notes", "handshakes",
+		"sessions", "peers", "ports", "workers", "drops", NULL };
 	static const char *const peer_keys[] = { "name", "public_key", "endpoint", "local_address",
 		"last_handshake_age_s", "session_age_s", "session_role", "handshake",
 		"persistent_keepalive_s", "rx_bytes", "tx_bytes", "rx_packets", "tx_packets",
@@ -93,6 +93,51 @@ test_shape(void)
 }
 
 static void
+test_aead(void)
+{
+	struct snapshot s = { .attached = true,
+		.keys_locked = true,
+		.dataplane_keys_locked = true,
+		.settled = true,
+		.aeads = { .n = 3,
+			.reason = SHM_AEAD_FASTEST,
+			.burst_min = { 1, 2, 8 },
+			.size_max = { 128, 512, 1024, 65535 },
+			.rows = { { .name = "new", .presence = SHM_AEAD_REFUSED },
+				{ .name = "other", .presence = SHM_AEAD_MISSING },
+				{ .name = "old" } } } };
+	struct shm_aeads *a = &s.aeads;
+	json_t *status, *aead, *class;
+
+	memset(a->in_use, 2, sizeof(a->in_use));
+	a->in_use[1][2][3] = 0;
+	a->rows[2].ps[1][2][3] = 470500;
+	status = status_of(&s);
+	aead = json_object_get(status, "aead");
+	tap_text(json_string_value(json_object_get(aead, "reason")), "fastest", "why");
+	tap_text(json_string_value(json_object_get(json_object_get(aead, "backends"), "new")),
+		"wrong", "a back end with wrong answers");
+	tap_text(json_string_value(json_object_get(json_object_get(aead, "backends"), "other")),
+		"missing", "one that is not here");
+	tap_text(json_string_value(json_object_get(json_object_get(aead, "backends"), "old")),
+		"works", "one that works");
+	tap_int((long long)json_array_size(json_object_get(aead, "classes")), 24, "classes");
+	class = json_array_get(json_object_get(aead, "classes"), 23);
+	tap_text(json_string_value(json_object_get(class, "direction")), "open", "the last: open");
+	tap_int(json_integer_value(json_object_get(class, "burst_min")), 8, "full bursts");
+	tap_int(json_integer_value(json_object_get(class, "size_max")), 65535, "of large packets");
+	tap_text(json_string_value(json_object_get(class, "in_use")), "new", "what is in use");
+	tap_int(json_object_size(json_object_get(class, "ns_per_packet")), 1,
+		"only what was timed has a time");
+	tap_ok(json_real_value(json_object_get(json_object_get(class, "ns_per_packet"), "old")) ==
+			470.5,
+		"in nanoseconds");
+	tap_int((long long)json_array_size(json_object_get(status, "notes")), 1,
+		"a note says that one is wrong");
+	json_decref(status);
+}
+
+static void
 test_detached(void)
 {
 	struct snapshot s = { .taken = { 5 } };
@@ -102,6 +147,7 @@ test_detached(void)
 		json_object_get(json_object_get(status, "processes"), "keeper"), "pid");
 	tap_ok(json_is_null(pid), "without a data plane its pid is null");
 	tap_ok(json_array_size(json_object_get(status, "notes")) >= 1, "and a note says so");
+	tap_ok(json_is_null(json_object_get(status, "aead")), "nothing is known of its cipher");
 	json_decref(status);
 }
 
@@ -109,6 +155,7 @@ int
 main(void)
 {
 	test_shape();
+	test_aead();
 	test_detached();
 	return tap_done();
 }
