@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the AVX-512 kernels share.  Private to aead_avx512.c and its headers.
+ */
+#ifndef LIB_CRYPTO_KERNEL_AVX512_H
+#define LIB_CRYPTO_KERNEL_AVX512_H
+
+#include <stdint.h>
+
+#include <immintrin.h>
+
+/*
+ * Arrays of registers stay registers only where functions are inlined and loops unrolled, hence
+ * this and the pragmas.
+ */
+#define KERNEL static inline __attribute__((always_inline))
+
+/* The lowest n <= 64 bits. */
+KERNEL uint64_t
+low_bits(uint32_t n)
+{
+	return _bzhi_u64(UINT64_MAX, n);
+}
+
+/* 4 x 4 quarters of registers: out[i] is quarter i of each. */
+KERNEL void
+transpose_128(const __m512i in[static 4], __m512i out[static 4])
+{
+	__m512i a = _mm512_shuffle_i32x4(in[0], in[1], 0x44);
+	__m512i b = _mm512_shuffle_i32x4(in[0], in[1], 0xee);
+	__m512i c = _mm512_shuffle_i32x4(in[2], in[3], 0x44);
+	__m512i d = _mm512_shuffle_i32x4(in[2], in[3], 0xee);
+
+	out[0] = _mm512_shuffle_i32x4(a, c, 0x88);
+	out[1] = _mm512_shuffle_i32x4(a, c, 0xdd);
+	out[2] = _mm512_shuffle_i32x4(b, d, 0x88);
+	out[3] = _mm512_shuffle_i32x4(b, d, 0xdd);
+}
+
+#endif
