@@ -11,6 +11,7 @@
 
 #define GAPS_IN_ALL   (UINT32_C(1) << 20)
 #define GAPS_MOST     4096
+#define TOUCH_MOST    (UINT64_C(256) << 20)
 #define EXTENTS_ALONE 16 // extents that have a class each
 
 struct gap { // numbers start to end - 1 were jumped over
@@ -48,18 +49,23 @@ gaps_per_flow(uint32_t n_flows)
 
 static_assert((uint64_t)FLOW_MAX * 16 <= GAPS_IN_ALL, "each flow has a few");
 
-// Zeroed, and every page of it there.
+/*
+ * Zeroed, and every page of it there, so that none is missing in the middle of a trial: with many
+ * flows their first packets would all wait for one.  Of very much memory, pages come slowly enough.
+ */
 static void *
 take(uint64_t n, uint64_t size)
 {
+	volatile uint8_t *touch;
 	size_t len;
 	void *p;
 
 	if (__builtin_mul_overflow(n, size, &len))
 		return NULL;
-	p = malloc(len);
-	if (p != NULL)
-		memset(p, 0, len);
+	p = calloc(1, len);
+	touch = p;
+	for (size_t at = 0; p != NULL && len <= TOUCH_MOST && at < len; at += 4096)
+		touch[at] = 0;
 	return p;
 }
 
@@ -101,8 +107,8 @@ tally_destroy(struct tally *t)
 
 // --- per packet --------------------------------------------------------------------------------
 
-static unsigned
-extent_class(uint64_t extent)
+unsigned
+tally_extent_class(uint64_t extent)
 {
 	unsigned class;
 
@@ -151,7 +157,7 @@ book_reordered(struct tally *t, uint32_t flow, uint64_t number)
 	t->sum.extent_unknown += number < gap->start;
 	if (extent > t->sum.reorder_extent_max)
 		t->sum.reorder_extent_max = extent;
-	t->sum.extents[extent_class(extent)]++;
+	t->sum.extents[tally_extent_class(extent)]++;
 }
 
 static void

@@ -31,6 +31,7 @@ struct tally; /* per flow: next expected number, a bit for each number, the newe
 
 /* Extents 1 to 16 each, then up to 32, 64, .. 2^20, and beyond. */
 #define TALLY_EXTENTS 33
+unsigned tally_extent_class(uint64_t extent); /* 0 to TALLY_EXTENTS - 1 */
 
 struct tally_sum {
 	uint64_t sent;     /* as told by tally_finish() */
@@ -51,7 +52,7 @@ struct tally_sum {
 
 /*
  * plan: copied.  expect_per_flow: how many numbers a flow will have at most; memory is a bit for
- * each, touched here so that no page is missing later.  0 or -ENOMEM.
+ * each.  0 or -ENOMEM.
  */
 [[nodiscard]] int
 tally_create(const struct flow_plan *plan, uint64_t expect_per_flow, struct tally **ret_tally);

@@ -92,7 +92,8 @@ test_round_trip(const struct flow_plan *plan, const char *what)
 		flow_write(p, len, plan, &mark);
 		valid += is_valid_packet(p, len) && p[len] == 0xee;
 		if (flow_read(p, len, plan, &got) == FLOW_OURS)
-			same += got.flow == mark.flow && got.len == len && got.sequence == mark.sequence;
+			same += got.flow == mark.flow && got.len == len &&
+			        got.sequence == mark.sequence;
 		kinds += got.is_short == (len < flow_whole_len(plan)) && got.has_due;
 		dues += is_due(plan, &mark, &got);
 		flow_write_payload(payload, len, plan, &mark);
