@@ -18,7 +18,7 @@
 // Offsets in a whole mark, and in a short one.
 enum {
 	AT_RUN = 4,
-	AT_FLOW = 8,
+	AT_FLOW = 8, // and 12: the length
 	AT_LENGTH = 12,
 	AT_SEQUENCE = 16,
 	AT_DUE = 24,
@@ -47,11 +47,17 @@ fold(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+// Of the first four words of a whole mark, as they lie.
 static inline uint64_t
-hash_mark(const uint8_t *m)
+hash_mark(uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3)
 {
-	return fold(fold(load_le64(m) ^ SALT0, load_le64(m + 8) ^ SALT1) ^ SALT2,
-		fold(load_le64(m + 16) ^ SALT3, load_le64(m + 24) ^ SALT1) ^ SALT0);
+	return fold(fold(w0 ^ SALT0, w1 ^ SALT1) ^ SALT2, fold(w2 ^ SALT3, w3 ^ SALT1) ^ SALT0);
+}
+
+static inline uint64_t
+hash_mark_at(const uint8_t *m)
+{
+	return hash_mark(load_le64(m), load_le64(m + 8), load_le64(m + 16), load_le64(m + 24));
 }
 
 static inline uint16_t
@@ -196,19 +202,18 @@ write_short(uint8_t *p, size_t len, size_t payload_len, uint32_t run, const stru
 static uint64_t
 write_whole(uint8_t *p, size_t len, size_t payload_len, uint32_t run, const struct flow_mark *mark)
 {
-	uint64_t hash, sum = 0;
+	// In whole words: reading back what was stored in pieces would wait for the stores.
+	uint64_t w0 = MAGIC | (uint64_t)run << 32;
+	uint64_t w1 = mark->flow | (uint64_t)len << 32; // and zero behind the length
+	uint64_t hash = hash_mark(w0, w1, mark->sequence, mark->due_ns);
 
-	store_le32(p, MAGIC);
-	store_le32(p + AT_RUN, run);
-	store_le32(p + AT_FLOW, mark->flow);
-	store_le32(p + AT_LENGTH, (uint32_t)len); // its upper half is the zero
+	store_le64(p, w0);
+	store_le64(p + AT_FLOW, w1);
 	store_le64(p + AT_SEQUENCE, mark->sequence);
 	store_le64(p + AT_DUE, mark->due_ns);
-	sum += (uint64_t)MAGIC + run + mark->flow + (uint32_t)len;
-	sum += halves(mark->sequence) + halves(mark->due_ns);
-	hash = hash_mark(p);
 	store_le64(p + AT_CHECK, hash);
-	return sum + halves(hash) + filler_write(p + MARK_LEN, payload_len - MARK_LEN, hash);
+	return halves(w0) + halves(w1) + halves(mark->sequence) + halves(mark->due_ns) +
+	       halves(hash) + filler_write(p + MARK_LEN, payload_len - MARK_LEN, hash);
 }
 
 static uint64_t
@@ -272,34 +277,46 @@ sum_pseudo(size_t udp_len)
 	return (uint64_t)htobe16(IP_PROTOCOL_UDP) + htobe16((uint16_t)udp_len);
 }
 
-static void
+// Each returns what the addresses add to a running sum.
+static uint64_t
 write_ipv4(uint8_t *h, size_t len, const struct flow_plan *plan, uint32_t flow)
 {
-	uint64_t sum;
+	uint32_t source = load_be32(plan->source.bytes) + step(flow, plan->n_sources);
+	uint32_t destination =
+		load_be32(plan->destination.bytes) + step(flow, plan->n_destinations);
+	uint64_t first = htobe64(
+		UINT64_C(0x4500000000000000) | (uint64_t)len << 32 | IPV4_DONT_FRAGMENT << 16);
+	uint32_t third = htobe32(TTL << 24 | IP_PROTOCOL_UDP << 16);
+	uint64_t addresses = htobe64((uint64_t)source << 32 | destination);
+	uint64_t sum = halves(first) + third + halves(addresses);
 
-	store_be32(h, 0x45000000 | (uint32_t)len);
-	store_be32(h + 4, IPV4_DONT_FRAGMENT);
-	store_be32(h + 8, TTL << 24 | IP_PROTOCOL_UDP << 16);
-	store_be32(h + 12, load_be32(plan->source.bytes) + step(flow, plan->n_sources));
-	store_be32(h + 16, load_be32(plan->destination.bytes) + step(flow, plan->n_destinations));
-	sum = sum_words(h, 5);
-	checksum_store(h + 10, checksum_finish(sum));
+	// The checksum is the third word's upper half, as it lies.
+	third |= (uint32_t)checksum_finish(sum) << 16;
+	store_le64(h, first);
+	store_le32(h + 8, third);
+	store_le64(h + 12, addresses);
+	return halves(addresses);
 }
 
-static void
+static uint64_t
 write_ipv6_address(uint8_t *p, const struct addr *base, uint32_t more)
 {
-	memcpy(p, base->bytes, IPV6_ADDR_LEN);
-	store_be32(p + 12, load_be32(p + 12) + more);
+	uint64_t first = load_le64(base->bytes);
+	uint64_t last = htobe64((load_be64(base->bytes + 8) & ~UINT64_C(0xffffffff)) |
+				(uint32_t)(load_be32(base->bytes + 12) + more));
+
+	store_le64(p, first);
+	store_le64(p + 8, last);
+	return halves(first) + halves(last);
 }
 
-static void
+static uint64_t
 write_ipv6(uint8_t *h, size_t len, const struct flow_plan *plan, uint32_t flow)
 {
-	store_be32(h, 0x60000000);
-	store_be32(h + 4, (uint32_t)(len - IPV6_HEADER_LEN) << 16 | IP_PROTOCOL_UDP << 8 | TTL);
-	write_ipv6_address(h + 8, &plan->source, step(flow, plan->n_sources));
-	write_ipv6_address(h + 24, &plan->destination, step(flow, plan->n_destinations));
+	store_be64(h, UINT64_C(0x6000000000000000) | (uint64_t)(len - IPV6_HEADER_LEN) << 16 |
+			      IP_PROTOCOL_UDP << 8 | TTL);
+	return write_ipv6_address(h + 8, &plan->source, step(flow, plan->n_sources)) +
+	       write_ipv6_address(h + 24, &plan->destination, step(flow, plan->n_destinations));
 }
 
 void
@@ -308,23 +325,20 @@ flow_write(uint8_t *packet, size_t len, const struct flow_plan *plan, const stru
 	bool is_v6 = plan->source.family == ADDR_V6;
 	uint8_t *udp = packet + (is_v6 ? IPV6_HEADER_LEN : IPV4_HEADER_LEN);
 	size_t udp_len = len - (size_t)(udp - packet);
+	uint64_t sum, header;
 	uint16_t checksum;
-	uint64_t sum;
 
 	assert(len >= flow_min_len(plan) && len <= FLOW_MAX_LEN);
 	if (is_v6)
-		write_ipv6(packet, len, plan, mark->flow);
+		sum = write_ipv6(packet, len, plan, mark->flow);
 	else
-		write_ipv4(packet, len, plan, mark->flow);
-	store_be16(udp, source_port(plan, mark->flow));
-	store_be16(udp + 2, plan->destination_port);
-	store_be32(udp + 4, (uint32_t)udp_len << 16); // and a checksum of zero for the moment
-
-	sum = write_payload(udp + UDP_HEADER_LEN, len, plan, mark);
-	sum += sum_words(udp, 2) + sum_pseudo(udp_len);
-	sum += is_v6 ? sum_words(packet + 8, 8) : sum_words(packet + 12, 2);
+		sum = write_ipv4(packet, len, plan, mark->flow);
+	header = htobe64((uint64_t)source_port(plan, mark->flow) << 48 |
+			 (uint64_t)plan->destination_port << 32 | (uint64_t)udp_len << 16);
+	sum += write_payload(udp + UDP_HEADER_LEN, len, plan, mark);
+	sum += halves(header) + sum_pseudo(udp_len);
 	checksum = checksum_finish(sum);
-	checksum_store(udp + 6, checksum != 0 ? checksum : 0xffff);
+	store_le64(udp, header | (uint64_t)(checksum != 0 ? checksum : 0xffff) << 48);
 }
 
 // --- reading -----------------------------------------------------------------------------------
@@ -338,8 +352,9 @@ judge_broken(const uint8_t *p, size_t payload_len, const struct flow_plan *plan)
 
 		if (load_le32(p) == MAGIC)
 			// Another run's whole packet has a check that fits its own number.
-			return !is_run && load_le64(p + AT_CHECK) == hash_mark(p) ? FLOW_FOREIGN
-			                                                          : FLOW_CORRUPTED;
+			return !is_run && load_le64(p + AT_CHECK) == hash_mark_at(p)
+			               ? FLOW_FOREIGN
+			               : FLOW_CORRUPTED;
 		if (is_run)
 			return FLOW_CORRUPTED;
 	}
@@ -394,7 +409,7 @@ read_whole(const uint8_t *p,
 	struct flow_mark *ret_mark,
 	uint64_t *ret_sum)
 {
-	uint64_t hash = hash_mark(p), sum = 0;
+	uint64_t hash = hash_mark_at(p), sum = 0;
 
 	if (load_le32(p) != MAGIC || load_le32(p + AT_RUN) != plan->run ||
 		load_le64(p + AT_CHECK) != hash ||
