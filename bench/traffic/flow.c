@@ -423,7 +423,7 @@ read_whole(const uint8_t *p,
 		.sequence = load_le64(p + AT_SEQUENCE),
 		.due_ns = load_le64(p + AT_DUE),
 		.len = (uint32_t)payload_len + flow_header_len(plan),
-		.has_due = true,
+		.has_due = load_le64(p + AT_DUE) != FLOW_NO_DUE,
 	};
 	*ret_sum = sum;
 	return true;

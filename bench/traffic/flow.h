@@ -43,6 +43,7 @@
 #define FLOW_MIN_LEN6 60
 #define FLOW_MAX_LEN  9216
 #define FLOW_MAX      65536 /* flows of a run */
+#define FLOW_NO_DUE   UINT64_MAX
 
 /* Where a run's flows lead. */
 struct flow_plan {
@@ -68,10 +69,11 @@ struct flow_plan {
 struct flow_mark {
 	uint32_t flow;
 	uint64_t sequence; /* from 0, per flow; short packets: modulo 2^32 */
-	uint64_t due_ns; /* since the start of the trial; ignored when a short packet is written */
-	uint32_t len;    /* of the inner packet, without padding; set by flow_read */
-	bool is_short;   /* the same */
-	bool has_due;    /* set by flow_read: false in a short packet without a schedule */
+	uint64_t due_ns;   /* since the start of the trial, or FLOW_NO_DUE; ignored when a short
+	                      packet is written */
+	uint32_t len;      /* of the inner packet, without padding; set by flow_read */
+	bool is_short;     /* the same */
+	bool has_due; /* set by flow_read: false: FLOW_NO_DUE, or short and without a schedule */
 };
 
 /*

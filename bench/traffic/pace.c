@@ -17,6 +17,20 @@ pace_init(struct pace *p, double rate_pps, double seconds, uint32_t burst)
 		p->end = (uint64_t)llround(rate_pps * seconds);
 }
 
+uint64_t
+pace_clock(struct pace *p, uint64_t now_ns)
+{
+	uint64_t pause = now_ns > p->seen_ns ? now_ns - p->seen_ns : 0;
+
+	p->seen_ns = now_ns;
+	if (pause > PACE_PAUSE_NS)
+		pause = PACE_PAUSE_NS;
+	p->clock_ns += pause + pause / 8;
+	if (p->clock_ns > now_ns)
+		p->clock_ns = now_ns;
+	return p->clock_ns;
+}
+
 // The number of packets whose due time is not after now_ns, from the first on.
 static uint64_t
 count_due(const struct pace *p, uint64_t now_ns)

@@ -4,7 +4,8 @@
  * since the trial's start, and sends.
  *
  * Each due time is computed from the packet's number alone, so nothing drifts, and a generator that
- * was held up sends what it owes, in bursts of bounded size.
+ * was held up sends what it owes, in bursts of bounded size, and, by pace_clock(), not much faster
+ * than the rate: else its own pause would look like a burst that the device could not take.
  *
  * Owner: the caller.  Thread: one.
  */
@@ -22,19 +23,27 @@ pace_due_ns(double packet_ns, uint64_t i)
 }
 
 struct pace {
-	double packet_ns; /* between packets; 0: each is due at once */
-	uint64_t next;    /* number of the next packet to send */
-	uint64_t end;     /* this many in all; UINT64_MAX: no end */
-	uint32_t burst;   /* never more at a time */
-	uint64_t late;    /* packets sent more than late_ns after they were due */
-	uint64_t most_ns; /* the latest of all */
-	uint64_t late_ns; /* PACE_LATE_NS unless changed */
+	double packet_ns;           /* between packets; 0: each is due at once */
+	uint64_t next;              /* number of the next packet to send */
+	uint64_t end;               /* this many in all; UINT64_MAX: no end */
+	uint32_t burst;             /* never more at a time */
+	uint64_t late;              /* packets sent more than late_ns after they were due */
+	uint64_t most_ns;           /* the latest of all */
+	uint64_t late_ns;           /* PACE_LATE_NS unless changed */
+	uint64_t clock_ns, seen_ns; /* pace_clock()'s: what it said, and when it was asked */
 };
 
 #define PACE_LATE_NS UINT64_C(1000000)
 
 /* rate_pps 0: as fast as possible.  seconds 0: no end.  burst: 1 at least. */
 void pace_init(struct pace *p, double rate_pps, double seconds, uint32_t burst);
+
+/*
+ * A clock for pace_due() that never jumps: it is the time, but a pause between two calls counts as
+ * PACE_PAUSE_NS at most, and what it is behind it makes up by going an eighth faster than time.
+ */
+#define PACE_PAUSE_NS UINT64_C(50000)
+uint64_t pace_clock(struct pace *p, uint64_t now_ns);
 
 /* How many packets to send now, 0 to burst: those from p->next on. */
 uint32_t pace_due(const struct pace *p, uint64_t now_ns);

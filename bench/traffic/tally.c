@@ -248,6 +248,18 @@ tally_payload(struct tally *t, const uint8_t *payload, size_t len, int64_t arriv
 	book_verdict(t, flow_read_payload(payload, len, &t->plan, &mark), &mark, arrived_ns);
 }
 
+void
+tally_corrupted(struct tally *t)
+{
+	t->sum.corrupted++;
+}
+
+void
+tally_foreign(struct tally *t)
+{
+	t->sum.foreign++;
+}
+
 uint64_t
 tally_received(const struct tally *t)
 {

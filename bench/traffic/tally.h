@@ -62,6 +62,11 @@ void tally_destroy(struct tally *t); /* NULL is allowed */
 void tally_packet(struct tally *t, const uint8_t *packet, size_t len, int64_t arrived_ns);
 void tally_payload(struct tally *t, const uint8_t *payload, size_t len, int64_t arrived_ns);
 
+/* It could not even be opened, or it came where none of ours should: counts as corrupted; foreign.
+ */
+void tally_corrupted(struct tally *t);
+void tally_foreign(struct tally *t);
+
 /* How many have been received so far, each number once: all of them?  Then nobody need wait. */
 uint64_t tally_received(const struct tally *t);
 

@@ -309,6 +309,9 @@ test_no_schedule(void)
 	tap_ok(flow_read(p, 68, &plan, &got) == FLOW_OURS && !got.is_short && got.has_due &&
 			got.due_ns == mark.due_ns,
 		"a long one has its own");
+	mark.due_ns = FLOW_NO_DUE;
+	flow_write(p, 68, &plan, &mark);
+	tap_ok(flow_read(p, 68, &plan, &got) == FLOW_OURS && !got.has_due, "or none at all");
 }
 
 int

@@ -90,6 +90,31 @@ test_late(void)
 }
 
 static void
+test_clock(void)
+{
+	unsigned ahead = 0, jumps = 0;
+	uint64_t before = 0, now = 0;
+	struct pace p;
+
+	pace_init(&p, 1e6, 0, 64);
+	for (unsigned i = 0; i < 200000; i++) {
+		uint64_t clock;
+
+		now += i == 1000 ? 1000000 : 100 + (i * 37) % 400; // once a pause of 1 ms
+		clock = pace_clock(&p, now);
+		ahead += clock > now;
+		jumps += clock - before > PACE_PAUSE_NS + PACE_PAUSE_NS / 8 + 1;
+		if (i == 999)
+			tap_ok(clock == now, "undisturbed, the clock is the time");
+		if (i == 1000)
+			tap_ok(now - clock > 940000, "it does not jump over a pause");
+		before = clock;
+	}
+	tap_ok(ahead == 0 && jumps == 0, "it is never ahead");
+	tap_ok(before == now, "and makes up for the pause");
+}
+
+static void
 test_end(void)
 {
 	struct pace p;
@@ -118,6 +143,7 @@ main(void)
 	test_drift();
 	test_bursts();
 	test_late();
+	test_clock();
 	test_end();
 	return tap_done();
 }

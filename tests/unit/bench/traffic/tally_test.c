@@ -137,8 +137,10 @@ test_bad_packets(void)
 	tally_packet(t, p, 100, 0);
 	tally_packet(t, p, 0, 0);
 	tally_payload(t, p, 3, 0);
+	tally_corrupted(t);
+	tally_foreign(t);
 	tally_finish(t, sent, &sum);
-	tap_ok(sum.corrupted == 2 && sum.foreign == 4 && sum.received == 1 && sum.lost == 4 &&
+	tap_ok(sum.corrupted == 3 && sum.foreign == 5 && sum.received == 1 && sum.lost == 4 &&
 			sum.unexpected == 0,
 		"corrupted and foreign packets are counted, and are not received");
 	tally_destroy(t);
