@@ -1,5 +1,9 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ChaCha20-Poly1305 that fills the vector unit with blocks of different packets.
+ */
 
+#include <assert.h>
 #include <string.h>
 
 #include "lib/base/secret.h"
@@ -8,18 +12,21 @@
 #include "lib/crypto/kernel_avx512.h"
 #include "lib/crypto/poly1305_avx512.h"
 
-#define BURST_MAX   AEAD_BURST
-#define GROUP_BYTES (24 << 10) /* of data from cipher to sums: stays in the nearest cache */
+#define PIECE_BYTES (24 << 10) /* of data from cipher to sums: stays in the nearest cache */
+#define LANES_MAX   2048       /* of a piece */
+#define SHORT_LEN   128        /* up to here sums are made of sixteen packets at once */
 
-struct scratch {
-	struct chacha20_state state;
-	struct poly1305_keys keys[BURST_MAX / POLY1305_LANES];
-	struct poly1305_tags tags;
+/* A piece of a burst: what is worked on together. */
+struct piece {
+	struct packets packets;
+	struct aead_job *job[PACKETS_MAX];
+	size_t n;
 	struct chacha20_lanes lanes;
-	struct aead_job *order[BURST_MAX + CHACHA20_LANES];
-	struct aead_job *good[BURST_MAX];
-	struct aead_job nobody;
-	uint8_t zeros[CHACHA20_BLOCK_LEN];
+	_Alignas(64) uint32_t lane[LANES_MAX + 2 * CHACHA20_LANES];
+	// Secret: wiped at the end.
+	struct chacha20_state state[2];
+	struct poly1305_keys keys[PACKETS_MAX / POLY1305_LANES];
+	struct poly1305_tags tags[2]; // expected ones: of a forged packet the one that it lacks
 };
 
 static bool
@@ -31,189 +38,273 @@ avx512_is_available(void)
 	       __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2");
 }
 
-static __attribute__((noinline)) void
-make_keys(struct scratch *s, size_t at)
+/* ---- preparation ---- */
+
+static uint32_t
+blocks_of(uint32_t len)
 {
-	static const uint8_t lane_of[16] = { 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15 };
-	struct chacha20_lanes *l = &s->lanes;
-	struct poly1305_keys *k = s->keys + at / POLY1305_LANES;
+	return (len + CHACHA20_BLOCK_LEN - 1) / CHACHA20_BLOCK_LEN;
+}
+
+// How many of n jobs make the next piece: whole groups of sixteen until the cache is full.
+static size_t
+piece_take(const struct aead_job *jobs, size_t n)
+{
+	size_t taken = 0, bytes = 0, lanes = 0;
+
+	while (taken < n && taken < PACKETS_MAX && (taken % 16 != 0 || bytes < PIECE_BYTES)) {
+		lanes += blocks_of(jobs[taken].len);
+		if (lanes > LANES_MAX)
+			break;
+		bytes += jobs[taken].len;
+		taken++;
+	}
+	return taken;
+}
+
+static void
+piece_put(struct piece *x, size_t at, struct aead_job *job)
+{
+	struct packets *p = &x->packets;
+
+	x->job[at] = job;
+	p->key[at] = job->key;
+	p->data[at] = job->data;
+	p->nonce_lo[at] = (uint32_t)job->counter;
+	p->nonce_hi[at] = (uint32_t)(job->counter >> 32);
+	p->len[at] = job->len;
+}
+
+/*
+ * The place of each packet when the longest come first: how many are longer, or as long and before
+ * it.  Counted with masks, since comparing one by one would be guessed wrongly.
+ */
+static void
+rank(const uint16_t len[static 64], size_t n, uint8_t place[static 64])
+{
+	__m512i low = _mm512_load_si512(len), high = _mm512_load_si512(len + 32);
+
+	for (size_t i = 0; i < n; i++) {
+		__m512i mine = _mm512_set1_epi16((short)len[i]);
+		uint64_t longer = (uint64_t)_mm512_cmpgt_epu16_mask(high, mine) << 32 |
+		                  _mm512_cmpgt_epu16_mask(low, mine);
+		uint64_t not_shorter = (uint64_t)_mm512_cmpge_epu16_mask(high, mine) << 32 |
+		                       _mm512_cmpge_epu16_mask(low, mine);
+		uint64_t before = low_bits((uint32_t)i);
+
+		place[i] =
+			(uint8_t)__builtin_popcountll((longer & ~before) | (not_shorter & before));
+	}
+}
+
+static void
+piece_sort(struct piece *x, struct aead_job *jobs, size_t n)
+{
+	static uint8_t nobody[AEAD_KEY_LEN];
+	struct aead_job empty = { .data = nobody, .key = nobody };
+	_Alignas(64) uint16_t len[PACKETS_MAX] = { 0 };
+	uint8_t place[PACKETS_MAX];
+	bool sorted = true;
+
+	x->n = n;
+	for (size_t i = 0; i < n; i++) {
+		len[i] = (uint16_t)jobs[i].len;
+		sorted &= i == 0 || jobs[i].len <= jobs[i - 1].len;
+	}
+	if (sorted) {
+		for (size_t i = 0; i < n; i++)
+			piece_put(x, i, &jobs[i]);
+	} else {
+		rank(len, n, place);
+		for (size_t i = 0; i < n; i++)
+			piece_put(x, place[i], &jobs[i]);
+	}
+	for (size_t i = n; i % CHACHA20_LANES != 0; i++)
+		piece_put(x, i, &empty);
+}
+
+// The lanes of all packets' data, or without those of packets whose bit in `skip` is set.
+static void
+piece_lanes(struct piece *x, uint64_t skip)
+{
+	const uint32_t *len = x->packets.len;
+	struct chacha20_lanes *l = &x->lanes;
+	size_t n = 0;
+
+	l->lane = x->lane;
+	for (size_t i = 0; i < x->n && len[i] >= 16 * CHACHA20_BLOCK_LEN; i++) {
+		uint32_t runs = len[i] / (16 * CHACHA20_BLOCK_LEN);
+
+		for (uint32_t r = 0; r < runs && !(skip >> i & 1); r++, n += 16)
+			lanes_write(x->lane + n, (uint32_t)i, 16 * r + 1);
+	}
+	l->n_runs = n;
+	for (size_t i = 0; i < x->n; i++) {
+		uint32_t whole = len[i] / CHACHA20_BLOCK_LEN;
+
+		lanes_write(x->lane + n, (uint32_t)i, (whole & ~15u) + 1);
+		n += skip >> i & 1 ? 0 : whole % 16;
+	}
+	l->n_whole = n / 16 * 16;
+	for (size_t i = 0; i < x->n; i++) {
+		bool has_rest = len[i] % CHACHA20_BLOCK_LEN != 0;
+
+		x->lane[n] = (uint32_t)i << LANE_PACKET_SHIFT | (len[i] / CHACHA20_BLOCK_LEN + 1);
+		n += has_rest && !(skip >> i & 1);
+	}
+	lanes_write(x->lane + n, 0, LANE_BLOCK_MASK - 16); // behind the end of packet 0
+	l->n = (n + 15) / 16 * 16;
+}
+
+static void
+keys_store(struct poly1305_keys k[static 2], const __m512i v[static 8])
+{
+	const __m512i low =
+		_mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+	const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+
+	k[0].r_lo = _mm512_permutex2var_epi32(v[0], low, v[1]);
+	k[1].r_lo = _mm512_permutex2var_epi32(v[0], high, v[1]);
+	k[0].r_hi = _mm512_permutex2var_epi32(v[2], low, v[3]);
+	k[1].r_hi = _mm512_permutex2var_epi32(v[2], high, v[3]);
+	k[0].s_lo = _mm512_permutex2var_epi32(v[4], low, v[5]);
+	k[1].s_lo = _mm512_permutex2var_epi32(v[4], high, v[5]);
+	k[0].s_hi = _mm512_permutex2var_epi32(v[6], low, v[7]);
+	k[1].s_hi = _mm512_permutex2var_epi32(v[6], high, v[7]);
+}
+
+// Words are one packet per lane already, which is what sums want: no transposition.
+static __attribute__((noinline)) void
+piece_keys(struct piece *x)
+{
 	__m512i v[16];
 
-	for (size_t i = 0; i < 16; i++) {
-		const struct aead_job *job = s->order[at + i];
-		size_t lane = lane_of[i];
+	chacha20_load_keys(&x->state[0], &x->packets, 0);
+	for (size_t at = 0; at < x->n; at += CHACHA20_LANES) {
+		size_t turn = at / CHACHA20_LANES % 2;
 
-		l->key[lane] = job->key;
-		l->block[lane] = 0;
-		l->nonce_lo[lane] = (uint32_t)job->counter;
-		l->nonce_hi[lane] = (uint32_t)(job->counter >> 32);
-	}
-	chacha20_load_lanes(&s->state, l, 0);
-	chacha20_columns(&s->state, v);
-	k[0].r_lo = _mm512_unpacklo_epi32(v[0], v[1]);
-	k[0].r_hi = _mm512_unpacklo_epi32(v[2], v[3]);
-	k[0].s_lo = _mm512_unpacklo_epi32(v[4], v[5]);
-	k[0].s_hi = _mm512_unpacklo_epi32(v[6], v[7]);
-	if (at + 8 < BURST_MAX) {
-		k[1].r_lo = _mm512_unpackhi_epi32(v[0], v[1]);
-		k[1].r_hi = _mm512_unpackhi_epi32(v[2], v[3]);
-		k[1].s_lo = _mm512_unpackhi_epi32(v[4], v[5]);
-		k[1].s_hi = _mm512_unpackhi_epi32(v[6], v[7]);
+		if (at + CHACHA20_LANES < x->n)
+			chacha20_load_keys(&x->state[turn ^ 1], &x->packets, at + CHACHA20_LANES);
+		chacha20_columns(&x->state[turn], v);
+		keys_store(x->keys + at / POLY1305_LANES, v);
 	}
 }
 
 static __attribute__((noinline)) void
-run_packet(struct scratch *s, const struct aead_job *job, uint32_t block)
+piece_xor(struct piece *x)
 {
-	chacha20_xor_packet(&s->state, job, block, job->data + (size_t)(block - 1) * 64);
+	chacha20_xor(x->state, &x->packets, &x->lanes);
 }
+
+/* ---- tags ---- */
+
 static __attribute__((noinline)) void
-run_lanes(struct scratch *s, size_t at)
+tags_long(struct piece *x, size_t at)
 {
-	chacha20_xor_lanes(&s->state, &s->lanes, at);
+	poly1305_long(&x->packets, at, x->keys + at / POLY1305_LANES, &x->tags[0]);
 }
+
 static __attribute__((noinline)) void
-run_short_lanes(struct scratch *s, size_t at)
+tags_short(struct piece *x, size_t at)
 {
-	chacha20_xor_short_lanes(&s->state, &s->lanes, at);
-}
-static __attribute__((noinline)) void
-run_long(struct scratch *s, size_t at)
-{
-	poly1305_long(s->order + at, s->keys + at / 8, &s->tags);
+	poly1305_short(&x->packets, at, x->keys + at / POLY1305_LANES, x->tags);
 }
 
-static void
-crypt(struct scratch *s, struct aead_job *const *job, size_t n)
-{
-	struct chacha20_lanes *l = &s->lanes;
-	size_t whole;
-
-	l->n = 0;
-	for (size_t i = 0; i < n; i++) {
-		uint32_t blocks = job[i]->len / 64, block = 1;
-
-		for (; blocks >= 16; blocks -= 16, block += 16)
-			run_packet(s, job[i], block);
-		chacha20_lanes_add(
-			l, job[i], block, job[i]->data + (size_t)(block - 1) * 64, 64, blocks);
-	}
-	whole = l->n & ~(size_t)15;
-	for (size_t i = 0; i < n; i++) {
-		uint32_t blocks = job[i]->len / 64;
-		uint32_t left = job[i]->len % 64;
-
-		chacha20_lanes_add(l, job[i], blocks + 1, job[i]->data + (size_t)blocks * 64,
-			(uint8_t)left, left != 0);
-	}
-	chacha20_lanes_add(l, &s->nobody, 1, s->zeros, 0, 16);
-	l->n -= 16;
-	for (size_t i = 0; i < whole; i += 16)
-		run_lanes(s, i);
-	for (size_t i = whole; i < l->n; i += 16)
-		run_short_lanes(s, i);
-}
-
+// Tags of the packets from `at` on; returns of how many.
 static size_t
-group_take(const struct scratch *s, size_t at, size_t n)
+piece_tags(struct piece *x, size_t at)
 {
-	size_t bytes = 0, taken = 0;
-
-	while (at + taken < n) {
-		size_t more = 0;
-
-		for (size_t i = 0; i < 8; i++)
-			more += s->order[at + taken + i]->len;
-		if (taken > 0 && bytes + more > GROUP_BYTES)
-			break;
-		bytes += more;
-		taken += 8;
+	if (at % 16 == 0 && x->n - at > 8 && x->packets.len[at] <= SHORT_LEN) {
+		tags_short(x, at);
+		return x->n - at < 16 ? x->n - at : 16;
 	}
-	return at + taken > n ? n - at : taken;
+	tags_long(x, at);
+	return x->n - at < 8 ? x->n - at : 8;
+}
+
+static __m128i *
+tag_of(struct piece *x, size_t i)
+{
+	return (__m128i *)poly1305_tag(&x->tags[i / POLY1305_LANES], i % POLY1305_LANES);
 }
 
 static void
-sort(struct scratch *s, struct aead_job *jobs, size_t n)
+piece_begin(struct piece *x, struct aead_job *jobs, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		size_t j = i;
-		for (; j > 0 && s->order[j - 1]->len < jobs[i].len; j--)
-			s->order[j] = s->order[j - 1];
-		s->order[j] = &jobs[i];
-	}
-	for (size_t i = n; i < n + 16 && i < BURST_MAX + 16; i++)
-		s->order[i] = &s->nobody;
+	piece_sort(x, jobs, n);
+	piece_lanes(x, 0);
+	piece_keys(x);
 }
 
 static void
-begin(struct scratch *s, struct aead_job *jobs, size_t n)
+piece_seal(struct piece *x, struct aead_job *jobs, size_t n)
 {
-	memset(s->zeros, 0, sizeof(s->zeros));
-	s->nobody = (struct aead_job){ .data = s->zeros, .key = s->zeros };
-	sort(s, jobs, n);
-	for (size_t i = 0; i < n; i += 16)
-		make_keys(s, i);
-}
+	piece_begin(x, jobs, n);
+	piece_xor(x);
+	for (size_t at = 0, done; at < n; at += done) {
+		done = piece_tags(x, at);
+		for (size_t i = 0; i < done; i++) {
+			uint8_t *end = x->packets.data[at + i] + x->packets.len[at + i];
 
-static void
-seal_piece(struct scratch *s, struct aead_job *jobs, size_t n)
-{
-	begin(s, jobs, n);
-	for (size_t at = 0, taken; at < n; at += taken) {
-		taken = group_take(s, at, n);
-		crypt(s, s->order + at, taken);
-		for (size_t i = at; i < at + taken; i += 8) {
-			run_long(s, i);
-			for (size_t j = 0; j < 8 && i + j < n; j++) {
-				struct aead_job *job = s->order[i + j];
-				memcpy(job->data + job->len, poly1305_tag(&s->tags, j), 16);
-			}
+			_mm_storeu_si128((__m128i *)end, _mm_load_si128(tag_of(x, i)));
 		}
 	}
 }
 
 static void
-open_piece(struct scratch *s, struct aead_job *jobs, size_t n)
+piece_open(struct piece *x, struct aead_job *jobs, size_t n)
 {
-	begin(s, jobs, n);
-	for (size_t at = 0, taken; at < n; at += taken) {
-		size_t n_good = 0;
+	uint64_t forged = 0;
 
-		taken = group_take(s, at, n);
-		for (size_t i = at; i < at + taken; i += 8) {
-			run_long(s, i);
-			for (size_t j = 0; j < 8 && i + j < n; j++) {
-				struct aead_job *job = s->order[i + j];
-				__m128i x = _mm_loadu_si128((void *)(job->data + job->len));
-				__m128i y = _mm_loadu_si128((void *)poly1305_tag(&s->tags, j));
+	piece_begin(x, jobs, n);
+	for (size_t at = 0, done; at < n; at += done) {
+		done = piece_tags(x, at);
+		for (size_t i = 0; i < done; i++) {
+			const uint8_t *end = x->packets.data[at + i] + x->packets.len[at + i];
+			__m128i theirs = _mm_loadu_si128((const __m128i *)end);
+			__m128i differs = _mm_xor_si128(theirs, _mm_load_si128(tag_of(x, i)));
+			bool ok = _mm_testz_si128(differs, differs);
 
-				x = _mm_xor_si128(x, y);
-				job->ok = _mm_testz_si128(x, x);
-				s->good[n_good] = job;
-				n_good += job->ok;
-			}
+			x->job[at + i]->ok = ok;
+			forged |= (uint64_t)!ok << (at + i);
 		}
-		crypt(s, s->good, n_good);
 	}
+	if (forged != 0)
+		piece_lanes(x, forged);
+	piece_xor(x);
+}
+
+static void
+piece_wipe(struct piece *x)
+{
+	secret_wipe(x->state, sizeof(x->state));
+	secret_wipe(x->keys, sizeof(x->keys));
+	secret_wipe(x->tags, sizeof(x->tags));
 }
 
 static void
 avx512_seal(struct aead_job *jobs, size_t n)
 {
-	struct scratch s;
+	struct piece x;
 
-	for (size_t at = 0; at < n; at += BURST_MAX)
-		seal_piece(&s, jobs + at, n - at < BURST_MAX ? n - at : BURST_MAX);
+	for (size_t at = 0, taken; at < n; at += taken) {
+		taken = piece_take(jobs + at, n - at);
+		piece_seal(&x, jobs + at, taken);
+	}
+	piece_wipe(&x);
 	_mm256_zeroupper();
 }
 
 static void
 avx512_open(struct aead_job *jobs, size_t n)
 {
-	struct scratch s;
+	struct piece x;
 
-	for (size_t at = 0; at < n; at += BURST_MAX)
-		open_piece(&s, jobs + at, n - at < BURST_MAX ? n - at : BURST_MAX);
+	for (size_t at = 0, taken; at < n; at += taken) {
+		taken = piece_take(jobs + at, n - at);
+		piece_open(&x, jobs + at, taken);
+	}
+	piece_wipe(&x);
 	_mm256_zeroupper();
 }
 

@@ -20,7 +20,6 @@
 #include <immintrin.h>
 
 #include "lib/base/bytes.h"
-#include "lib/crypto/aead.h"
 #include "lib/crypto/kernel_avx512.h"
 
 #define CHACHA20_BLOCK_LEN 64
@@ -153,51 +152,38 @@ chacha20_to_blocks(__m512i v[static 16])
 
 /* ---- lanes: blocks of any packets ---- */
 
-#define CHACHA20_LANES_MAX 480 /* room in a list; see group_take() of aead_avx512.c */
-
 /*
- * One column of arrays per lane, so that sixteen of them load as registers.  They are written
- * sixteen at a time too, hence room for sixteen more.
+ * A lane is a packet's number and a block's: 0 is the one-time key, 1 the first 64 bytes of data.
+ * Lists of lanes are written some time before they are read: a load that spans stores still on
+ * their way waits for them, and with it everything behind it.
  */
-struct chacha20_lanes {
-	const uint8_t *key[CHACHA20_LANES_MAX + CHACHA20_LANES];
-	uint8_t *data[CHACHA20_LANES_MAX + CHACHA20_LANES];
-	uint32_t block[CHACHA20_LANES_MAX + CHACHA20_LANES];
-	uint32_t nonce_lo[CHACHA20_LANES_MAX + CHACHA20_LANES];
-	uint32_t nonce_hi[CHACHA20_LANES_MAX + CHACHA20_LANES];
-	uint8_t len[CHACHA20_LANES_MAX + CHACHA20_LANES]; // bytes of data, 0 to 64
-	size_t n;
-};
+#define LANE_PACKET_SHIFT 16
+#define LANE_BLOCK_MASK   0xffff
 
-/*
- * Append `n` <= 16 consecutive blocks.  `block` is the cipher's counter: 0 is the one-time key,
- * 1 the first 64 bytes of data.
- */
+KERNEL uint32_t
+lane_packet(uint32_t lane)
+{
+	return lane >> LANE_PACKET_SHIFT;
+}
+
+KERNEL uint32_t
+lane_block(uint32_t lane)
+{
+	return lane & LANE_BLOCK_MASK;
+}
+
+/* Sixteen lanes: consecutive blocks of a packet.  Lists have room for all sixteen. */
 KERNEL void
-chacha20_lanes_add(struct chacha20_lanes *l,
-	const struct aead_job *job,
-	uint32_t block,
-	uint8_t *data,
-	uint8_t len,
-	size_t n)
+lanes_write(uint32_t *lane, uint32_t packet, uint32_t block)
 {
 	const __m512i count =
 		_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-	const __m512i offset = _mm512_set_epi64(448, 384, 320, 256, 192, 128, 64, 0);
-	__m512i key = _mm512_set1_epi64((long long)(uintptr_t)job->key);
-	__m512i at = _mm512_add_epi64(_mm512_set1_epi64((long long)(uintptr_t)data), offset);
-	size_t i = l->n;
+	__m512i first = _mm512_set1_epi32((int)(packet << LANE_PACKET_SHIFT | block));
 
-	_mm512_storeu_si512(l->key + i, key);
-	_mm512_storeu_si512(l->key + i + 8, key);
-	_mm512_storeu_si512(l->data + i, at);
-	_mm512_storeu_si512(l->data + i + 8, _mm512_add_epi64(at, _mm512_set1_epi64(512)));
-	_mm512_storeu_si512(l->block + i, _mm512_add_epi32(_mm512_set1_epi32((int)block), count));
-	_mm512_storeu_si512(l->nonce_lo + i, _mm512_set1_epi32((int)(uint32_t)job->counter));
-	_mm512_storeu_si512(l->nonce_hi + i, _mm512_set1_epi32((int)(job->counter >> 32)));
-	_mm_storeu_si128((__m128i *)(l->len + i), _mm_set1_epi8((char)len));
-	l->n += n;
+	_mm512_storeu_si512(lane, _mm512_add_epi32(first, count));
 }
+
+/* ---- input ---- */
 
 KERNEL void
 set_sigma(struct chacha20_state *s)
@@ -220,14 +206,12 @@ load_two_keys(const uint8_t *a, const uint8_t *b)
 	return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
-/* The input of the sixteen lanes from `at` on. */
+/* Sixteen keys. */
 KERNEL void
-chacha20_load_lanes(struct chacha20_state *s, const struct chacha20_lanes *l, size_t at)
+set_keys(struct chacha20_state *s, const uint8_t *const key[static 16])
 {
-	const uint8_t *const *key = l->key + at;
 	__m512i x[4], left[4], right[4];
 
-	set_sigma(s);
 	// Lanes 0 to 7 as (0 4) (1 5) (2 6) (3 7), each half of a key a quarter; then 8 to 15.
 #pragma GCC unroll 16
 	for (int i = 0; i < 4; i++)
@@ -242,26 +226,68 @@ chacha20_load_lanes(struct chacha20_state *s, const struct chacha20_lanes *l, si
 		s->word[4 + i] = _mm512_shuffle_i32x4(left[i], right[i], 0x88);
 		s->word[8 + i] = _mm512_shuffle_i32x4(left[i], right[i], 0xdd);
 	}
-	s->word[12] = _mm512_loadu_si512(l->block + at);
-	s->word[14] = _mm512_loadu_si512(l->nonce_lo + at);
-	s->word[15] = _mm512_loadu_si512(l->nonce_hi + at);
 }
 
-/* The input of sixteen consecutive blocks of one packet. */
-KERNEL void
-chacha20_load_packet(struct chacha20_state *s, const struct aead_job *job, uint32_t block)
+/* Sixteen words of a table of 64, by number. */
+KERNEL __m512i
+look_up(const uint32_t table[static 64], __m512i number)
 {
-	const __m512i count =
-		_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+	__mmask16 upper = _mm512_test_epi32_mask(number, _mm512_set1_epi32(32));
+	__m512i low = _mm512_permutex2var_epi32(
+		_mm512_load_si512(table), number, _mm512_load_si512(table + 16));
+	__m512i high = _mm512_permutex2var_epi32(
+		_mm512_load_si512(table + 32), number, _mm512_load_si512(table + 48));
+
+	return _mm512_mask_mov_epi32(low, upper, high);
+}
+
+/* The input of sixteen lanes. */
+KERNEL void
+chacha20_load_lanes(struct chacha20_state *s, const struct packets *p, const uint32_t *lane)
+{
+	__m512i lanes = _mm512_loadu_si512(lane);
+	__m512i number = _mm512_srli_epi32(lanes, LANE_PACKET_SHIFT);
+	const uint8_t *key[16];
+
+#pragma GCC unroll 16
+	for (int i = 0; i < 16; i++)
+		key[i] = p->key[lane_packet(lane[i])];
+	set_sigma(s);
+	set_keys(s, key);
+	s->word[12] = _mm512_and_si512(lanes, _mm512_set1_epi32(LANE_BLOCK_MASK));
+	s->word[14] = look_up(p->nonce_lo, number);
+	s->word[15] = look_up(p->nonce_hi, number);
+}
+
+/* The input of sixteen lanes that are consecutive blocks of one packet. */
+KERNEL void
+chacha20_load_run(struct chacha20_state *s, const struct packets *p, const uint32_t *lane)
+{
+	uint32_t packet = lane_packet(lane[0]);
+	const uint8_t *key = p->key[packet];
 
 	set_sigma(s);
 #pragma GCC unroll 16
 	for (int i = 0; i < 8; i++)
-		s->word[4 + i] = _mm512_set1_epi32((int)load_le32(job->key + 4 * i));
-	s->word[12] = _mm512_add_epi32(_mm512_set1_epi32((int)block), count);
-	s->word[14] = _mm512_set1_epi32((int)(uint32_t)job->counter);
-	s->word[15] = _mm512_set1_epi32((int)(job->counter >> 32));
+		s->word[4 + i] = _mm512_set1_epi32((int)load_le32(key + 4 * i));
+	s->word[12] =
+		_mm512_and_si512(_mm512_loadu_si512(lane), _mm512_set1_epi32(LANE_BLOCK_MASK));
+	s->word[14] = _mm512_set1_epi32((int)p->nonce_lo[packet]);
+	s->word[15] = _mm512_set1_epi32((int)p->nonce_hi[packet]);
 }
+
+/* The input of the one-time keys of sixteen packets from `at` on. */
+KERNEL void
+chacha20_load_keys(struct chacha20_state *s, const struct packets *p, size_t at)
+{
+	set_sigma(s);
+	set_keys(s, p->key + at);
+	s->word[12] = _mm512_setzero_si512();
+	s->word[14] = _mm512_load_si512(p->nonce_lo + at);
+	s->word[15] = _mm512_load_si512(p->nonce_hi + at);
+}
+
+/* ---- output ---- */
 
 KERNEL void
 xor_block(uint8_t *data, __m512i stream)
@@ -269,59 +295,86 @@ xor_block(uint8_t *data, __m512i stream)
 	_mm512_storeu_si512(data, _mm512_xor_si512(stream, _mm512_loadu_si512(data)));
 }
 
-/* The first len <= 64 bytes only. */
+/* Sixteen whole blocks. */
 KERNEL void
-xor_part(uint8_t *data, __m512i stream, uint32_t len)
+xor_lanes(const struct packets *p, const uint32_t *lane, const __m512i v[static 16])
 {
-	__mmask64 mask = low_bits(len);
-	__m512i text = _mm512_maskz_loadu_epi8(mask, data);
+#pragma GCC unroll 16
+	for (int i = 0; i < 16; i++) {
+		uint32_t offset = (lane_block(lane[i]) - 1) * CHACHA20_BLOCK_LEN;
 
-	_mm512_mask_storeu_epi8(data, mask, _mm512_xor_si512(stream, text));
+		xor_block(p->data[lane_packet(lane[i])] + offset, v[i]);
+	}
 }
 
-/* Sixteen whole consecutive blocks of one packet. */
+/*
+ * Sixteen blocks of which some end early or lie behind the end.  Masked stores take longer, but
+ * branches by length would be guessed wrongly.
+ */
+KERNEL void
+xor_short_lanes(const struct packets *p, const uint32_t *lane, const __m512i v[static 16])
+{
+#pragma GCC unroll 16
+	for (int i = 0; i < 16; i++) {
+		uint32_t len = p->len[lane_packet(lane[i])];
+		uint32_t offset = (lane_block(lane[i]) - 1) * CHACHA20_BLOCK_LEN;
+		uint32_t at = offset < len ? offset : len;
+		uint32_t left = len - at < CHACHA20_BLOCK_LEN ? len - at : CHACHA20_BLOCK_LEN;
+		uint8_t *data = p->data[lane_packet(lane[i])] + at;
+		__mmask64 mask = low_bits(left);
+		__m512i text = _mm512_maskz_loadu_epi8(mask, data);
+
+		_mm512_mask_storeu_epi8(data, mask, _mm512_xor_si512(v[i], text));
+	}
+}
+
+/*
+ * Lanes for chacha20_xor(): first those that are runs of sixteen blocks of one packet, then whole
+ * blocks of any packets, then any blocks; each number a multiple of 16.
+ */
+struct chacha20_lanes {
+	const uint32_t *lane;
+	size_t n_runs, n_whole, n; // each includes those before
+};
+
+KERNEL void
+load_at(struct chacha20_state *s,
+	const struct packets *p,
+	const struct chacha20_lanes *l,
+	size_t at)
+{
+	if (at < l->n_runs)
+		chacha20_load_run(s, p, l->lane + at);
+	else
+		chacha20_load_lanes(s, p, l->lane + at);
+}
+
+/*
+ * Encrypt or decrypt all lanes.  The input of the next sixteen is prepared before the rounds of
+ * these: a core looks ahead a hundred instructions or so, not a thousand.
+ */
 static inline void
-chacha20_xor_packet(struct chacha20_state *s,
-	const struct aead_job *job,
-	uint32_t block,
-	uint8_t *data)
+chacha20_xor(struct chacha20_state s[static 2],
+	const struct packets *p,
+	const struct chacha20_lanes *l)
 {
 	__m512i v[16];
 
-	chacha20_load_packet(s, job, block);
-	chacha20_columns(s, v);
-	chacha20_to_blocks(v);
-#pragma GCC unroll 16
-	for (int i = 0; i < 16; i++)
-		xor_block(data + 64 * i, v[i]);
-}
+	if (l->n == 0)
+		return;
+	load_at(&s[0], p, l, 0);
+	for (size_t at = 0; at < l->n; at += CHACHA20_LANES) {
+		size_t turn = at / CHACHA20_LANES % 2;
 
-/* Sixteen whole blocks of any packets: the lanes from `at` on. */
-static inline void
-chacha20_xor_lanes(struct chacha20_state *s, const struct chacha20_lanes *l, size_t at)
-{
-	__m512i v[16];
-
-	chacha20_load_lanes(s, l, at);
-	chacha20_columns(s, v);
-	chacha20_to_blocks(v);
-#pragma GCC unroll 16
-	for (int i = 0; i < 16; i++)
-		xor_block(l->data[at + (size_t)i], v[i]);
-}
-
-/* The same where blocks may be shorter: masked stores take longer, branches would be guessed. */
-static inline void
-chacha20_xor_short_lanes(struct chacha20_state *s, const struct chacha20_lanes *l, size_t at)
-{
-	__m512i v[16];
-
-	chacha20_load_lanes(s, l, at);
-	chacha20_columns(s, v);
-	chacha20_to_blocks(v);
-#pragma GCC unroll 16
-	for (int i = 0; i < 16; i++)
-		xor_part(l->data[at + (size_t)i], v[i], l->len[at + (size_t)i]);
+		if (at + CHACHA20_LANES < l->n)
+			load_at(&s[turn ^ 1], p, l, at + CHACHA20_LANES);
+		chacha20_columns(&s[turn], v);
+		chacha20_to_blocks(v);
+		if (at < l->n_whole)
+			xor_lanes(p, l->lane + at, v);
+		else
+			xor_short_lanes(p, l->lane + at, v);
+	}
 }
 
 #endif

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What the AVX-512 kernels share.  Private to aead_avx512.c and its headers.
+ * What the AVX-512 kernels share: packets as columns of arrays, and small steps of both.
+ * Private to aead_avx512.c and its headers.
+ *
+ * Owner:  keys and data are the caller's, borrowed for one call of the back end.
  */
 #ifndef LIB_CRYPTO_KERNEL_AVX512_H
 #define LIB_CRYPTO_KERNEL_AVX512_H
@@ -14,6 +17,19 @@
  * this and the pragmas.
  */
 #define KERNEL static inline __attribute__((always_inline))
+
+#define PACKETS_MAX 64
+
+/*
+ * Packets that are worked on together, the longest first.  Sixteen of them are loaded at once, so
+ * behind the last one the arrays are filled up with empty packets to the next multiple of 16.
+ */
+struct packets {
+	_Alignas(64) const uint8_t *key[PACKETS_MAX];
+	uint8_t *data[PACKETS_MAX];
+	uint32_t nonce_lo[PACKETS_MAX], nonce_hi[PACKETS_MAX];
+	uint32_t len[PACKETS_MAX];
+};
 
 /* The lowest n <= 64 bits. */
 KERNEL uint64_t

@@ -14,6 +14,7 @@
 #ifndef LIB_CRYPTO_POLY1305_AVX512_H
 #define LIB_CRYPTO_POLY1305_AVX512_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,10 +59,9 @@ struct product {
 	__m512i lo0, lo1, lo2, hi0, hi1, hi2;
 };
 
-#define MASK44    _mm512_set1_epi64((INT64_C(1) << 44) - 1)
-#define MASK42    _mm512_set1_epi64((INT64_C(1) << 42) - 1)
-#define TOP_BIT   _mm512_set1_epi64(INT64_C(1) << 40) // 2^128, in the third limb
-#define TOP_START 88
+#define MASK44  _mm512_set1_epi64((INT64_C(1) << 44) - 1)
+#define MASK42  _mm512_set1_epi64((INT64_C(1) << 42) - 1)
+#define TOP_BIT _mm512_set1_epi64(INT64_C(1) << 40) // 2^128, in the third limb
 
 KERNEL struct limbs
 limbs_zero(void)
@@ -214,180 +214,269 @@ poly1305_finish(struct limbs h, const struct poly1305_keys *k, struct poly1305_t
 #define CHUNK_LEN    64 /* bytes of each packet that are loaded at once */
 #define CHUNK_BLOCKS 4
 
-/* Where eight packets lie, aligned at their ends. */
+/* Where eight packets lie, aligned at their ends, in chunks. */
 struct spread {
-	const uint8_t *begin[POLY1305_LANES]; // of chunk 0; may lie before the data
-	uint32_t skip[POLY1305_LANES];        // bytes of nothing from there to the data
-	uint32_t end[POLY1305_LANES];         // bytes from there to the end of the data
-	__m512i skip_blocks;                  // skip / 16
+	_Alignas(64) uint64_t begin[POLY1305_LANES]; // of chunk 0; may lie before the data
+	uint64_t skip[POLY1305_LANES];               // bytes of nothing from there to the data
+	uint64_t end[POLY1305_LANES];                // bytes from there to the end of the data
+	__m512i skip_blocks;                         // skip / 16
 	__m512i len;
 	uint32_t n_chunks;
-	uint32_t whole_from; // from this chunk on no lane is masked ...
-	uint32_t whole_to;   // ... up to here
+	uint32_t whole_from, whole_to; // these chunks are whole in every lane
 };
 
 /*
- * extra_blocks: blocks behind the data that the chunks cover too.  The lengths of all eight
- * packets decide how many chunks there are.
+ * The packets from `at` on, the longest first; extra_blocks is 1 if the chunks shall end with the
+ * block of lengths, else 0.
  */
 KERNEL void
-spread_init(struct spread *s, struct aead_job *const job[static 8], uint32_t extra_blocks)
+spread_init(struct spread *s, const struct packets *p, size_t at, uint32_t extra_blocks)
 {
-	uint32_t most = 0, least = UINT32_MAX, ragged = 0;
-	_Alignas(64) uint64_t len[POLY1305_LANES], skip_blocks[POLY1305_LANES];
+	uint32_t most = (p->len[at] + 15) / 16;
+	uint32_t least = (p->len[at + 7] + 15) / 16;
+	__m512i blocks, skip, end, data = _mm512_load_si512(p->data + at);
+	__mmask8 ragged;
 
-	for (int i = 0; i < POLY1305_LANES; i++) {
-		uint32_t blocks = (job[i]->len + 15) / 16;
-
-		len[i] = job[i]->len;
-		ragged |= job[i]->len % 16;
-		most = blocks > most ? blocks : most;
-		least = blocks < least ? blocks : least;
-	}
 	s->n_chunks = (most + extra_blocks + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS;
+	s->len = _mm512_cvtepu32_epi64(_mm256_load_si256((const __m256i *)(p->len + at)));
+	blocks = _mm512_srli_epi64(_mm512_add_epi64(s->len, _mm512_set1_epi64(15)), 4);
+	s->skip_blocks = _mm512_sub_epi64(
+		_mm512_set1_epi64((long long)s->n_chunks * CHUNK_BLOCKS - extra_blocks), blocks);
+	skip = _mm512_slli_epi64(s->skip_blocks, 4);
+	end = _mm512_add_epi64(skip, s->len);
+	// Stored as vectors and read as words; the other way round would be slow.
+	_mm512_store_si512(s->skip, skip);
+	_mm512_store_si512(s->end, end);
+	_mm512_store_si512(s->begin, _mm512_sub_epi64(data, skip));
+	ragged = _mm512_test_epi64_mask(s->len, _mm512_set1_epi64(15));
 	s->whole_from = s->n_chunks - (least + extra_blocks) / CHUNK_BLOCKS;
 	s->whole_to = s->n_chunks - (ragged != 0 || extra_blocks != 0);
-	for (int i = 0; i < POLY1305_LANES; i++) {
-		uint32_t blocks = ((uint32_t)len[i] + 15) / 16 + extra_blocks;
-		uint32_t skip = s->n_chunks * CHUNK_LEN - blocks * 16;
-
-		skip_blocks[i] = skip / 16;
-		s->skip[i] = skip;
-		s->end[i] = skip + (uint32_t)len[i];
-		s->begin[i] = job[i]->data - skip;
-	}
-	s->skip_blocks = _mm512_load_si512(skip_blocks);
-	s->len = _mm512_load_si512(len);
 }
 
+/* A chunk of eight packets as numbers, with the bit above each block. */
 struct chunk {
-	__m512i lo[CHUNK_BLOCKS], hi[CHUNK_BLOCKS]; // block b of eight packets
+	struct limbs m[CHUNK_BLOCKS];
 };
 
 /* Sixty-four bytes of eight packets to four blocks of eight lanes. */
 KERNEL struct chunk
-chunk_transpose(const __m512i z[static 8])
+chunk_split(const __m512i z[static 8], const __m512i top[static 4], const __m512i *last)
 {
 	struct chunk c;
-	__m512i even[4], odd[4];
+	__m512i even[4], odd[4], lo[4], hi[4];
 
 #pragma GCC unroll 16
 	for (int i = 0; i < 4; i++) {
 		even[i] = _mm512_unpacklo_epi64(z[2 * i], z[2 * i + 1]);
 		odd[i] = _mm512_unpackhi_epi64(z[2 * i], z[2 * i + 1]);
 	}
-	transpose_128(even, c.lo);
-	transpose_128(odd, c.hi);
+	transpose_128(even, lo);
+	transpose_128(odd, hi);
+	if (last != NULL)
+		hi[3] = *last;
+#pragma GCC unroll 16
+	for (int b = 0; b < CHUNK_BLOCKS; b++) {
+		c.m[b] = limbs_split(lo[b], hi[b]);
+		c.m[b].x2 = _mm512_or_si512(c.m[b].x2, top[b]);
+	}
 	return c;
+}
+
+KERNEL struct chunk
+chunk_load_whole(const struct spread *s, uint32_t at)
+{
+	const __m512i top[CHUNK_BLOCKS] = { TOP_BIT, TOP_BIT, TOP_BIT, TOP_BIT };
+	__m512i z[8];
+
+#pragma GCC unroll 16
+	for (int i = 0; i < 8; i++)
+		z[i] = _mm512_loadu_si512((const uint8_t *)s->begin[i] + (size_t)at * CHUNK_LEN);
+	return chunk_split(z, top, NULL);
+}
+
+/*
+ * Bytes outside the packets are not read and count as zeros.  `last`, if not NULL, stands for the
+ * upper half of the last block: its lower half is zero then.
+ */
+KERNEL struct chunk
+chunk_load_masked(const struct spread *s, uint32_t at, const __m512i *last)
+{
+	static const uint8_t nothing[CHUNK_LEN];
+	uint64_t from = (uint64_t)at * CHUNK_LEN;
+	__m512i z[8], top[CHUNK_BLOCKS];
+
+#pragma GCC unroll 16
+	for (int i = 0; i < 8; i++) {
+		uint64_t skip = s->skip[i] > from ? s->skip[i] - from : 0;
+		uint64_t end = s->end[i] > from ? s->end[i] - from : 0;
+		uint64_t mask;
+
+		skip = skip < CHUNK_LEN ? skip : CHUNK_LEN;
+		end = end < CHUNK_LEN ? end : CHUNK_LEN;
+		mask = low_bits((uint32_t)end) & ~low_bits((uint32_t)skip);
+		// A load of nothing from a page that is not there works, slowly.
+		z[i] = _mm512_maskz_loadu_epi8(
+			mask, mask != 0 ? (const uint8_t *)s->begin[i] + from : nothing);
+	}
+#pragma GCC unroll 16
+	for (int b = 0; b < CHUNK_BLOCKS; b++) {
+		__m512i number = _mm512_set1_epi64((long long)at * CHUNK_BLOCKS + b);
+		__mmask8 begun = _mm512_cmple_epu64_mask(s->skip_blocks, number);
+
+		top[b] = _mm512_maskz_mov_epi64(begun, TOP_BIT);
+	}
+	return chunk_split(z, top, last);
 }
 
 KERNEL struct chunk
 chunk_load(const struct spread *s, uint32_t at)
 {
-	__m512i z[8];
-
-#pragma GCC unroll 16
-	for (int i = 0; i < 8; i++)
-		z[i] = _mm512_loadu_si512(s->begin[i] + (size_t)at * CHUNK_LEN);
-	return chunk_transpose(z);
+	if (at >= s->whole_from && at < s->whole_to)
+		return chunk_load_whole(s, at);
+	return chunk_load_masked(s, at, NULL);
 }
 
-/* Bytes outside the packets are not read and count as zeros. */
-KERNEL struct chunk
-chunk_load_masked(const struct spread *s, uint32_t at)
-{
-	static const uint8_t nothing[CHUNK_LEN];
-	uint32_t from = at * CHUNK_LEN;
-	__m512i z[8];
-
-#pragma GCC unroll 16
-	for (int i = 0; i < 8; i++) {
-		uint32_t skip = s->skip[i] > from ? s->skip[i] - from : 0;
-		uint32_t end = s->end[i] > from ? s->end[i] - from : 0;
-		uint64_t mask;
-
-		skip = skip < CHUNK_LEN ? skip : CHUNK_LEN;
-		end = end < CHUNK_LEN ? end : CHUNK_LEN;
-		mask = low_bits(end) & ~low_bits(skip);
-		// A load of nothing from a page that is not there works, slowly.
-		z[i] = _mm512_maskz_loadu_epi8(mask, mask != 0 ? s->begin[i] + from : nothing);
-	}
-	return chunk_transpose(z);
-}
-
-/* The bit above block `block`, for the lanes that have begun. */
-KERNEL __m512i
-top_bit(const struct spread *s, uint32_t block)
-{
-	__m512i number = _mm512_set1_epi64(block);
-
-	return _mm512_maskz_mov_epi64(_mm512_cmple_epu64_mask(s->skip_blocks, number), TOP_BIT);
-}
-
-KERNEL struct limbs
-chunk_block(const struct chunk *c, int b, __m512i top)
-{
-	struct limbs m = limbs_split(c->lo[b], c->hi[b]);
-
-	m.x2 = _mm512_or_si512(m.x2, top);
-	return m;
-}
-
-/* h = (h + m0) r^4 + m1 r^3 + m2 r^2 + m3 r: one carry for four blocks. */
-KERNEL struct limbs
-chunk_fold(struct limbs h,
-	const struct chunk *c,
-	const __m512i top[static 4],
-	const struct power p[static 4])
+/* What of a chunk does not wait for the sum so far: m1 r^3 + m2 r^2 + m3 r. */
+KERNEL struct product
+chunk_begin(const struct chunk *c, const struct power p[static 4])
 {
 	struct product d = product_zero();
 
-	multiply_add(&d, chunk_block(c, 1, top[1]), &p[2]);
-	multiply_add(&d, chunk_block(c, 2, top[2]), &p[1]);
-	multiply_add(&d, chunk_block(c, 3, top[3]), &p[0]);
-	multiply_add(&d, limbs_add(chunk_block(c, 0, top[0]), h), &p[3]);
+	multiply_add(&d, c->m[1], &p[2]);
+	multiply_add(&d, c->m[2], &p[1]);
+	multiply_add(&d, c->m[3], &p[0]);
+	return d;
+}
+
+/* The rest: + (h + m0) r^4, and one carry for four blocks. */
+KERNEL struct limbs
+chunk_end(struct product d, struct limbs m0, struct limbs h, const struct power *p4)
+{
+	multiply_add(&d, limbs_add(m0, h), p4);
 	return product_carry(&d);
 }
 
-/* Tags of eight packets.  The block of lengths is the last block of the last chunk. */
+/*
+ * Tags of the eight packets from `at` on.  The last block of the last chunk is the block of
+ * lengths.  Each chunk is begun before the one before it is ended, so that the core always has
+ * something to multiply.
+ */
 static inline void
-poly1305_long(struct aead_job *const job[static 8],
+poly1305_long(const struct packets *packets,
+	size_t first,
 	const struct poly1305_keys *k,
 	struct poly1305_tags *tags)
 {
 	struct spread s;
 	struct power p[4]; // r, r^2, r^3, r^4
-	struct limbs h = limbs_zero();
+	struct limbs h = limbs_zero(), m0;
+	struct product d;
 	struct chunk c;
-	__m512i top[CHUNK_BLOCKS];
-	uint32_t at = 0;
 
-	spread_init(&s, job, 1);
+	spread_init(&s, packets, first, 1);
 	p[0] = power_first(k);
 	p[1] = power_of(multiply(p[0].r, &p[0]));
 	p[2] = power_of(multiply(p[1].r, &p[0]));
 	p[3] = power_of(multiply(p[1].r, &p[1]));
-	for (; at < s.whole_from && at < s.whole_to; at++) {
-		c = chunk_load_masked(&s, at);
-#pragma GCC unroll 16
-		for (int b = 0; b < CHUNK_BLOCKS; b++)
-			top[b] = top_bit(&s, at * CHUNK_BLOCKS + (uint32_t)b);
-		h = chunk_fold(h, &c, top, p);
-	}
-#pragma GCC unroll 16
-	for (int b = 0; b < CHUNK_BLOCKS; b++)
-		top[b] = TOP_BIT;
-	for (; at < s.whole_to; at++) {
+	c = chunk_load_masked(&s, 0, s.n_chunks == 1 ? &s.len : NULL);
+	m0 = c.m[0];
+	d = chunk_begin(&c, p);
+	for (uint32_t at = 1; at + 1 < s.n_chunks; at++) {
+		struct product e;
+
 		c = chunk_load(&s, at);
-		h = chunk_fold(h, &c, top, p);
+		e = chunk_begin(&c, p);
+		h = chunk_end(d, m0, h, &p[3]);
+		d = e;
+		m0 = c.m[0];
 	}
-	c = chunk_load_masked(&s, at);
-#pragma GCC unroll 16
-	for (int b = 0; b < CHUNK_BLOCKS; b++)
-		top[b] = top_bit(&s, at * CHUNK_BLOCKS + (uint32_t)b);
-	c.hi[CHUNK_BLOCKS - 1] = s.len; // eight bytes for the associated data's length, 0, and ours
-	h = chunk_fold(h, &c, top, p);
+	if (s.n_chunks > 1) {
+		struct product e;
+
+		c = chunk_load_masked(&s, s.n_chunks - 1, &s.len);
+		e = chunk_begin(&c, p);
+		h = chunk_end(d, m0, h, &p[3]);
+		d = e;
+		m0 = c.m[0];
+	}
+	h = chunk_end(d, m0, h, &p[3]);
 	poly1305_finish(h, k, tags);
+}
+
+/* ---- sixteen short packets ---- */
+
+struct short_sum {
+	struct spread s;
+	struct power r, r2;
+	struct limbs h;
+};
+
+KERNEL void
+short_init(struct short_sum *u,
+	const struct packets *p,
+	size_t first,
+	const struct poly1305_keys *k)
+{
+	spread_init(&u->s, p, first, 0);
+	u->r = power_first(k);
+	u->r2 = power_of(multiply(u->r.r, &u->r));
+	u->h = limbs_zero();
+}
+
+/* h = (h + a) r^2 + b r */
+KERNEL struct limbs
+short_pair(const struct short_sum *u, struct limbs a, struct limbs b)
+{
+	struct product d = product_zero();
+
+	multiply_add(&d, b, &u->r);
+	multiply_add(&d, limbs_add(u->h, a), &u->r2);
+	return product_carry(&d);
+}
+
+KERNEL struct limbs
+short_lengths(const struct short_sum *u)
+{
+	struct limbs m = limbs_split(_mm512_setzero_si512(), u->s.len);
+
+	m.x2 = _mm512_or_si512(m.x2, TOP_BIT);
+	return multiply(limbs_add(u->h, m), &u->r);
+}
+
+/*
+ * Tags of sixteen packets from `at` on.  Higher powers do not pay here, and one group of eight
+ * alone would wait for its own results: two side by side.
+ */
+static inline void
+poly1305_short(const struct packets *p,
+	size_t first,
+	const struct poly1305_keys k[static 2],
+	struct poly1305_tags tags[static 2])
+{
+	struct short_sum u[2];
+	uint32_t n_chunks;
+
+	short_init(&u[0], p, first, &k[0]);
+	short_init(&u[1], p, first + POLY1305_LANES, &k[1]);
+	// The second group has as many chunks as the first, the longer one, or fewer.
+	n_chunks = u[0].s.n_chunks;
+	for (uint32_t at = 0; at < n_chunks; at++) {
+		struct chunk a = chunk_load(&u[0].s, at), b;
+		bool both = at >= n_chunks - u[1].s.n_chunks;
+
+		u[0].h = short_pair(&u[0], a.m[0], a.m[1]);
+		if (both) {
+			b = chunk_load(&u[1].s, at - (n_chunks - u[1].s.n_chunks));
+			u[1].h = short_pair(&u[1], b.m[0], b.m[1]);
+		}
+		u[0].h = short_pair(&u[0], a.m[2], a.m[3]);
+		if (both)
+			u[1].h = short_pair(&u[1], b.m[2], b.m[3]);
+	}
+	u[0].h = short_lengths(&u[0]);
+	u[1].h = short_lengths(&u[1]);
+	poly1305_finish(u[0].h, &k[0], &tags[0]);
+	poly1305_finish(u[1].h, &k[1], &tags[1]);
 }
 
 #endif
