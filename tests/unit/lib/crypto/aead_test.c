@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The AEAD, every back end of it.  Sources: RFC 8439 section 2.4.2 and appendix A.5 (the nonces of
- * the examples in 2.8.2 and A.3 are not WireGuard's; 2.8.2 checks the generator of the known
- * answers, tests/vectors/aead_known_answers.py); draft-irtf-cfrg-xchacha-03 appendix A.3.1.
+ * The AEAD's single messages, and the choice of a back end; aead_backends_test.c has the back ends.
+ * Sources: RFC 8439 appendix A.5 (the nonces of the examples in 2.8.2 and A.3 are not WireGuard's;
+ * 2.8.2 checks the generator of the known answers, tests/vectors/aead_known_answers.py);
+ * draft-irtf-cfrg-xchacha-03 appendix A.3.1.
  */
 
 #include "lib/crypto/aead.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 
 #include <sodium.h>
 
@@ -41,48 +33,7 @@ from_hex(uint8_t *out, size_t size, const char *hex)
 	return len;
 }
 
-/* A reproducible sequence, not a good one (xorshift64*). */
-static uint64_t
-next_random(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * UINT64_C(0x2545f4914f6cdd1d);
-}
-
-static void
-fill_random(uint64_t *state, uint8_t *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		p[i] = (uint8_t)(next_random(state) >> 56);
-}
-
 /* ---- published vectors ---- */
-
-// RFC 8439 section 2.4.2: the cipher's nonce begins with four zero bytes, so its text is also what
-// the AEAD makes of it.
-static void
-test_rfc8439_cipher(const struct aead_backend *backend)
-{
-	uint8_t key[AEAD_KEY_LEN], wanted[SUNSCREEN_LEN], data[SUNSCREEN_LEN + AEAD_TAG_LEN];
-	struct aead_job job = {
-		.data = data, .key = key, .counter = 0x4a000000, .len = SUNSCREEN_LEN
-	};
-
-	for (int i = 0; i < AEAD_KEY_LEN; i++)
-		key[i] = (uint8_t)i;
-	from_hex(wanted, sizeof(wanted),
-		"6e2e359a2568f98041ba0728dd0d6981e97e7aec1d4360c20a27afccfd9fae0b"
-		"f91b65c5524733ab8f593dabcd62b3571639d624e65152ab8f530c359f0861d8"
-		"07ca0dbf500d6a6156a38e088a22b65e52bc514d16ccf806818ce91ab7793736"
-		"5af90bbf74a35be6b40b8eedf2785e42874d");
-	memcpy(data, sunscreen, SUNSCREEN_LEN);
-	backend->seal(&job, 1);
-	tap_bytes(data, wanted, SUNSCREEN_LEN, "RFC 8439 section 2.4.2");
-	backend->open(&job, 1);
-	tap_ok(job.ok && memcmp(data, sunscreen, SUNSCREEN_LEN) == 0, "and back");
-}
 
 static void
 test_rfc8439_a5(void)
@@ -181,338 +132,6 @@ test_one(void)
 		ERR_BAD_MAC, "a forged nothing");
 }
 
-/* ---- bursts, against libsodium ---- */
-
-#define GUARD    16 /* bytes around each packet that nobody may write */
-#define MAX_DATA 9216
-#define SLOT     (GUARD + 64 + MAX_DATA + AEAD_TAG_LEN + GUARD)
-
-struct arena {
-	struct aead_job jobs[AEAD_BURST], twins[AEAD_BURST];
-	uint8_t keys[AEAD_BURST][AEAD_KEY_LEN];
-	uint8_t plain[AEAD_BURST][MAX_DATA];
-	uint8_t data[AEAD_BURST][SLOT], twin_data[AEAD_BURST][SLOT];
-};
-
-// Mostly small packets and the neighbours of block sizes, sometimes anything.
-static uint32_t
-random_len(uint64_t *state)
-{
-	uint64_t r = next_random(state);
-
-	switch (r >> 61) {
-	case 0:
-		return (uint32_t)(r % (MAX_DATA + 1));
-	case 1:
-		return (uint32_t)(r % 33 * 64 + (r >> 8) % 3 - (r % 33 != 0));
-	case 2:
-		return (uint32_t)(r % 1500);
-	default:
-		return (uint32_t)(r % 300);
-	}
-}
-
-static void
-arena_fill(struct arena *a, size_t n, uint64_t *state)
-{
-	fill_random(state, a->keys[0], n * AEAD_KEY_LEN);
-	for (size_t i = 0; i < n; i++) {
-		size_t shift = GUARD + next_random(state) % 64;
-		struct aead_job job = { .data = a->data[i] + shift,
-			.key = a->keys[i],
-			.counter = next_random(state),
-			.len = random_len(state),
-			.ok = next_random(state) & 1 };
-
-		fill_random(state, a->plain[i], job.len);
-		memset(a->data[i], 0xa5, SLOT);
-		memcpy(job.data, a->plain[i], job.len);
-		memcpy(a->twin_data[i], a->data[i], SLOT);
-		a->jobs[i] = a->twins[i] = job;
-		a->twins[i].data = a->twin_data[i] + shift;
-	}
-}
-
-static bool
-is_guard_whole(const struct arena *a, size_t i)
-{
-	const uint8_t *end = a->jobs[i].data + a->jobs[i].len + AEAD_TAG_LEN;
-
-	for (const uint8_t *p = a->data[i]; p < a->data[i] + SLOT; p++) {
-		if ((p < a->jobs[i].data || p >= end) && *p != 0xa5)
-			return false;
-	}
-	return true;
-}
-
-// Returns how many packets came out wrong.
-static int
-count_wrong_seals(struct arena *a, const struct aead_backend *backend, size_t n)
-{
-	int wrong = 0;
-
-	backend->seal(a->jobs, n);
-	aead_sodium.seal(a->twins, n);
-	for (size_t i = 0; i < n; i++)
-		wrong += memcmp(a->data[i], a->twin_data[i], SLOT) != 0; // guards too
-	return wrong;
-}
-
-// A third of the packets is spoilt first.
-static int
-count_wrong_opens(struct arena *a, const struct aead_backend *backend, size_t n, uint64_t *state)
-{
-	bool spoilt[AEAD_BURST];
-	int wrong = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		uint64_t r = next_random(state);
-
-		spoilt[i] = r % 3 == 0;
-		if (spoilt[i])
-			a->jobs[i].data[(r >> 8) % (a->jobs[i].len + AEAD_TAG_LEN)] ^=
-				(uint8_t)(1 << (r >> 4) % 8);
-	}
-	backend->open(a->jobs, n);
-	for (size_t i = 0; i < n; i++) {
-		wrong += a->jobs[i].ok == spoilt[i];
-		wrong += !spoilt[i] && memcmp(a->jobs[i].data, a->plain[i], a->jobs[i].len) != 0;
-		wrong += !is_guard_whole(a, i);
-	}
-	return wrong;
-}
-
-static void
-test_bursts(const struct aead_backend *backend)
-{
-	struct arena *a = malloc(sizeof(*a));
-	uint64_t state = 0x510ce;
-	int wrong_seals = 0, wrong_opens = 0, packets = 0;
-
-	if (!tap_ok(a != NULL, "memory for the packets"))
-		return;
-	for (int round = 0; round < 3000; round++) {
-		size_t n = round % 500 == 0 ? AEAD_BURST : next_random(&state) % 9;
-
-		arena_fill(a, n, &state);
-		wrong_seals += count_wrong_seals(a, backend, n);
-		wrong_opens += count_wrong_opens(a, backend, n, &state);
-		packets += (int)n;
-	}
-	tap_int(wrong_seals, 0, "packets that differ from libsodium's, or wrote beyond their end");
-	tap_int(wrong_opens, 0,
-		"packets opened wrongly, or refused wrongly, or with a broken guard");
-	tap_ok(packets > 10000, "%d packets were compared", packets);
-	free(a);
-}
-
-// Longest job that the interface allows.
-static void
-test_longest(const struct aead_backend *backend)
-{
-	uint8_t *p = calloc(2, AEAD_MAX_LEN + AEAD_TAG_LEN);
-	uint8_t *twin = p + AEAD_MAX_LEN + AEAD_TAG_LEN;
-	uint8_t key[AEAD_KEY_LEN] = { 7 };
-	struct aead_job job = { .data = p, .key = key, .counter = 8, .len = AEAD_MAX_LEN };
-	struct aead_job twin_job = { .data = twin, .key = key, .counter = 8, .len = AEAD_MAX_LEN };
-
-	backend->seal(&job, 1);
-	aead_sodium.seal(&twin_job, 1);
-	tap_ok(memcmp(p, twin, AEAD_MAX_LEN + AEAD_TAG_LEN) == 0, "65535 bytes");
-	backend->open(&job, 1);
-	tap_ok(job.ok && sodium_is_zero(p, AEAD_MAX_LEN), "and back");
-	free(p);
-}
-
-/* ---- forgeries ---- */
-
-#define FORGED_LEN 65
-#define NEIGHBOURS 3
-
-// Three packets, one bit of the middle one wrong; every bit in turn.
-static int
-count_forgeries(const struct aead_backend *backend, uint32_t len, int *ret_neighbours_hurt)
-{
-	uint8_t keys[NEIGHBOURS][AEAD_KEY_LEN], sealed[NEIGHBOURS][FORGED_LEN + AEAD_TAG_LEN],
-		data[NEIGHBOURS][FORGED_LEN + AEAD_TAG_LEN], zeros[FORGED_LEN] = { 0 };
-	struct aead_job jobs[NEIGHBOURS];
-	int accepted = 0;
-
-	memset(sealed, 0, sizeof(sealed));
-	for (int i = 0; i < NEIGHBOURS; i++) {
-		memset(keys[i], 'a' + i, AEAD_KEY_LEN);
-		jobs[i] = (struct aead_job){ sealed[i], keys[i], UINT64_MAX - (uint64_t)i, len,
-			false };
-	}
-	backend->seal(jobs, NEIGHBOURS);
-	for (size_t bit = 0; bit < (len + AEAD_TAG_LEN) * 8; bit++) {
-		memcpy(data, sealed, sizeof(data));
-		for (int i = 0; i < NEIGHBOURS; i++) {
-			jobs[i].data = data[i];
-			jobs[i].ok = i == 1;
-		}
-		data[1][bit / 8] ^= (uint8_t)(1 << bit % 8);
-		backend->open(jobs, NEIGHBOURS);
-		accepted += jobs[1].ok;
-		*ret_neighbours_hurt += !jobs[0].ok || !jobs[2].ok ||
-		                        memcmp(data[0], zeros, len) != 0 ||
-		                        memcmp(data[2], zeros, len) != 0;
-	}
-	return accepted;
-}
-
-static void
-test_forgeries(const struct aead_backend *backend)
-{
-	static const uint32_t lens[] = { 0, 1, 16, FORGED_LEN };
-
-	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
-		int hurt = 0;
-
-		tap_int(count_forgeries(backend, lens[i], &hurt), 0,
-			"forged packets that were accepted");
-		tap_int(hurt, 0, "neighbours of a forged packet that were not opened");
-	}
-}
-
-static void
-test_counter_and_key(const struct aead_backend *backend)
-{
-	uint8_t key[AEAD_KEY_LEN] = { 1 }, other[AEAD_KEY_LEN] = { 2 };
-	uint8_t data[32 + AEAD_TAG_LEN] = { 0 };
-	struct aead_job job = { data, key, 1, 32, false };
-
-	backend->seal(&job, 1);
-	job.key = other;
-	backend->open(&job, 1);
-	tap_ok(!job.ok, "another key opens nothing");
-
-	memset(data, 0, sizeof(data));
-	job.key = key;
-	backend->seal(&job, 1);
-	job.counter = UINT64_C(1) << 32;
-	backend->open(&job, 1);
-	tap_ok(!job.ok, "nor does another counter");
-
-	job.ok = true;
-	backend->seal(&job, 0);
-	backend->open(&job, 0);
-	tap_ok(job.ok, "a burst of none touches nothing");
-}
-
-/* ---- threads ---- */
-
-static void *
-burst_for_a_while(void *arg)
-{
-	const struct aead_backend *backend = arg;
-	struct arena *a = malloc(sizeof(*a));
-	uint64_t state = (uint64_t)(uintptr_t)&state | 1;
-	int wrong = a == NULL;
-
-	for (int round = 0; a != NULL && round < 200; round++) {
-		arena_fill(a, 8, &state);
-		wrong += count_wrong_seals(a, backend, 8);
-		wrong += count_wrong_opens(a, backend, 8, &state);
-	}
-	free(a);
-	return wrong == 0 ? arg : NULL;
-}
-
-static void
-test_threads(const struct aead_backend *backend)
-{
-	pthread_t threads[3];
-	void *right;
-
-	for (int i = 0; i < 3; i++)
-		pthread_create(&threads[i], NULL, burst_for_a_while, (void *)(uintptr_t)backend);
-	for (int i = 0; i < 3; i++) {
-		pthread_join(threads[i], &right);
-		tap_ok(right != NULL, "thread %d worked undisturbed by the others", i);
-	}
-}
-
-/* ---- what a worker may do behind its seccomp filter ---- */
-
-// In a child that may only read, write and end: any other call kills it.
-static void
-burst_in_strict_mode(const struct aead_backend *backend)
-{
-	static uint8_t data[16][1420 + AEAD_TAG_LEN], key[AEAD_KEY_LEN];
-	struct aead_job jobs[16];
-
-	for (uint32_t i = 0; i < 16; i++)
-		jobs[i] = (struct aead_job){ data[i], key, i, i * 90, false };
-	backend->seal(jobs, 1); // a thread's first burst may allocate
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
-		syscall(SYS_exit, 2);
-	backend->seal(jobs, 16);
-	backend->open(jobs, 16);
-	syscall(SYS_exit, jobs[15].ok ? 0 : 1);
-}
-
-static void *
-seal_once(void *arg)
-{
-	const struct aead_backend *backend = arg;
-	uint8_t data[5 + AEAD_TAG_LEN] = "hello", key[AEAD_KEY_LEN] = { 1 };
-	struct aead_job job = { data, key, 0, 5, false };
-
-	backend->seal(&job, 1);
-	backend->open(&job, 1);
-	return job.ok ? arg : NULL;
-}
-
-// In a child, whose new thread prepares itself without opening anything.
-static void
-start_thread_without_open(const struct aead_backend *backend)
-{
-	static struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 3, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 2, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	};
-	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
-	pthread_t thread;
-	void *right = NULL;
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-		_exit(2);
-	if (pthread_create(&thread, NULL, seal_once, (void *)(uintptr_t)backend) != 0)
-		_exit(3);
-	pthread_join(thread, &right);
-	_exit(right != NULL ? 0 : 1);
-}
-
-static void
-test_in_child(void (*run)(const struct aead_backend *),
-	const struct aead_backend *backend,
-	const char *what)
-{
-	pid_t child = fork();
-	int status = -1;
-
-	if (child == 0) {
-		run(backend);
-		_exit(4);
-	}
-	if (!tap_ok(child > 0 && waitpid(child, &status, 0) == child, "a child runs"))
-		return;
-	tap_int(status, 0, what);
-}
-
-static void
-test_sandbox(const struct aead_backend *backend)
-{
-	test_in_child(burst_in_strict_mode, backend, "a burst makes no system call");
-	test_in_child(start_thread_without_open, backend, "a thread's first burst opens nothing");
-}
-
 /* ---- choice ---- */
 
 static bool
@@ -527,12 +146,41 @@ no(void)
 	return false;
 }
 
+// Sealing an even number of times more undoes the cipher.
+static void
+seal_times(struct aead_job *jobs, size_t n, int times)
+{
+	for (int i = 0; i < times; i++)
+		aead_sodium.seal(jobs, n);
+}
+
+// What is sealed beside it only takes time.
+static void
+open_times(struct aead_job *jobs, size_t n, int times)
+{
+	uint8_t waste[4096 + AEAD_TAG_LEN] = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		struct aead_job copy = jobs[i];
+
+		copy.data = waste;
+		if (copy.len > 4096)
+			copy.len = 4096;
+		seal_times(&copy, 1, times - 1);
+	}
+	aead_sodium.open(jobs, n);
+}
+
 static void
 slow_seal(struct aead_job *jobs, size_t n)
 {
-	for (int i = 0; i < 8; i++) // sealing an even number of times undoes the cipher
-		aead_sodium.seal(jobs, n);
-	aead_sodium.seal(jobs, n);
+	seal_times(jobs, n, 9);
+}
+
+static void
+slow_open(struct aead_job *jobs, size_t n)
+{
+	open_times(jobs, n, 9);
 }
 
 static void
@@ -568,6 +216,34 @@ open_by_first(struct aead_job *jobs, size_t n)
 }
 
 static void
+open_and_zero(struct aead_job *jobs, size_t n)
+{
+	aead_sodium.open(jobs, n);
+	for (size_t i = 0; i < n; i++)
+		if (!jobs[i].ok)
+			memset(jobs[i].data, 0, jobs[i].len);
+}
+
+static void
+seal_beyond_the_end(struct aead_job *jobs, size_t n)
+{
+	for (size_t i = n; i-- > 0;) {
+		aead_sodium.seal(&jobs[i], 1);
+		if (i + 1 < n)
+			jobs[i].data[jobs[i].len + AEAD_TAG_LEN] ^= 1;
+	}
+}
+
+// As a kernel would that mixes up its lanes where a burst is more than 16.
+static void
+seal_without_the_17th(struct aead_job *jobs, size_t n)
+{
+	aead_sodium.seal(jobs, n < 16 ? n : 16);
+	if (n > 17)
+		aead_sodium.seal(jobs + 17, n - 17);
+}
+
+static void
 open_without_decrypting(struct aead_job *jobs, size_t n)
 {
 	aead_sodium.open(jobs, n);
@@ -594,6 +270,9 @@ test_wrong_back_ends(void)
 		fake("opens nothing", aead_sodium.seal, open_none),
 		fake("one verdict for the whole burst", aead_sodium.seal, open_by_first),
 		fake("does not decrypt", aead_sodium.seal, open_without_decrypting),
+		fake("zeroes what it refuses", aead_sodium.seal, open_and_zero),
+		fake("writes a byte too many", seal_beyond_the_end, aead_sodium.open),
+		fake("forgets one of many", seal_without_the_17th, aead_sodium.open),
 	};
 
 	for (size_t i = 0; i < sizeof(fakes) / sizeof(fakes[0]); i++) {
@@ -615,7 +294,7 @@ test_wrong_back_ends(void)
 static void
 test_choice(void)
 {
-	struct aead_backend slow = fake("slow", slow_seal, aead_sodium.open);
+	struct aead_backend slow = fake("slow", slow_seal, slow_open);
 	struct aead_backend missing = { .name = "missing", .is_available = no };
 	const struct aead_backend *all[] = { &aead_sodium, &slow, &missing };
 	const struct aead_backend *slow_first[] = { &slow, &aead_sodium };
@@ -635,6 +314,127 @@ test_choice(void)
 }
 
 static void
+test_preference(void)
+{
+	struct aead_backend same = fake("same", aead_sodium.seal, aead_sodium.open);
+	const struct aead_backend *all[] = { &aead_sodium, &same };
+	const struct aead_choice *choice = aead_choice();
+
+	tap_int(aead_choose(all, 2, NULL, NULL), 0, "two that are alike");
+	tap_text(aead_backend(), "same", "the later one is preferred");
+	tap_int(choice->reason, AEAD_FASTEST, "because of its speed");
+	tap_text(choice->candidates[0].name, "same", "the preferred one is shown first");
+	tap_ok(choice->candidates[0].ns[1][2][3] > 0 && choice->candidates[1].ns[1][2][3] > 0,
+		"both were timed");
+	tap_int(aead_choose(all, 1, NULL, NULL), 0, "one alone");
+	tap_int(choice->reason, AEAD_ONLY, "is the only one");
+	tap_int(aead_choose(all, 2, "libsodium", NULL), 0, "forced");
+	tap_int(choice->reason, AEAD_FORCED, "is forced");
+	tap_ok(choice->candidates[choice->in_use[0][0][0]].ns[0][0][0] == 0, "without timing");
+}
+
+/* ---- classes ---- */
+
+/*
+ * One back end is fast with few packets, another one with many small ones, the oracle is in between
+ * with all; each says that it was called.
+ */
+static int called;
+
+static void
+oracle_seal(struct aead_job *jobs, size_t n)
+{
+	called = 0;
+	seal_times(jobs, n, 3);
+}
+
+static void
+oracle_open(struct aead_job *jobs, size_t n)
+{
+	called = 0;
+	open_times(jobs, n, 3);
+}
+
+static bool
+is_small(const struct aead_job *jobs, size_t n)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += jobs[i].len;
+	return total <= 512 * n;
+}
+
+static void
+few_seal(struct aead_job *jobs, size_t n)
+{
+	called = 1;
+	(n < 8 ? aead_sodium.seal : slow_seal)(jobs, n);
+}
+
+static void
+few_open(struct aead_job *jobs, size_t n)
+{
+	called = 1;
+	(n < 8 ? aead_sodium.open : slow_open)(jobs, n);
+}
+
+static void
+small_seal(struct aead_job *jobs, size_t n)
+{
+	called = 2;
+	(n >= 8 && is_small(jobs, n) ? aead_sodium.seal : slow_seal)(jobs, n);
+}
+
+static void
+small_open(struct aead_job *jobs, size_t n)
+{
+	called = 2;
+	(n >= 8 && is_small(jobs, n) ? aead_sodium.open : slow_open)(jobs, n);
+}
+
+static void
+test_classes(void)
+{
+	static const struct {
+		const char *what;
+		size_t n;
+		uint32_t lens[3]; /* in turn */
+		int seal, open;
+	} story[] = {
+		{ "one small packet", 1, { 64, 64, 64 }, 1, 1 },
+		{ "one large packet", 1, { 1420, 1420, 1420 }, 1, 1 },
+		{ "seven", 7, { 512, 512, 512 }, 1, 1 },
+		{ "eight small ones", 8, { 64, 64, 64 }, 2, 2 },
+		{ "the longest that are small", 64, { 512, 512, 512 }, 2, 2 },
+		{ "a mixed burst whose mean is small", 30, { 64, 64, 1400 }, 2, 2 },
+		{ "a mixed burst whose mean is not", 30, { 64, 1400, 1400 }, 0, 0 },
+		{ "many empty ones", 64, { 0, 0, 0 }, 2, 2 },
+		{ "none", 0, { 0, 0, 0 }, 1, 1 },
+	};
+	struct aead_backend few = fake("few", few_seal, few_open);
+	struct aead_backend small = fake("small", small_seal, small_open);
+	struct aead_backend oracle = fake("oracle", oracle_seal, oracle_open);
+	const struct aead_backend *all[] = { &oracle, &few, &small };
+	static uint8_t data[64][1420 + AEAD_TAG_LEN], key[AEAD_KEY_LEN];
+	struct aead_job jobs[64];
+
+	tap_int(aead_choose(all, 3, NULL, NULL), 0, "three of different strengths");
+	for (size_t s = 0; s < sizeof(story) / sizeof(story[0]); s++) {
+		for (size_t i = 0; i < story[s].n; i++)
+			jobs[i] = (struct aead_job){ data[i], key, i, story[s].lens[i % 3], false };
+		called = -1;
+		aead_seal(jobs, story[s].n);
+		tap_int(called, story[s].seal, story[s].what);
+		called = -1;
+		aead_open(jobs, story[s].n);
+		tap_int(called, story[s].open, "and opened");
+	}
+}
+
+/* ---- the build's own ---- */
+
+static void
 test_environment(void)
 {
 	const char *refused = "not written";
@@ -646,6 +446,7 @@ test_environment(void)
 	setenv("SLUICE_AEAD", "libsodium", 1);
 	tap_int(aead_init(&refused), 0, "SLUICE_AEAD=libsodium");
 	tap_text(aead_backend(), "libsodium", "is used");
+	tap_int(aead_choice()->reason, AEAD_FORCED, "as asked");
 	tap_ok(refused == NULL, "no back end of this build is wrong on this machine");
 	names = aead_backends(&n);
 	for (size_t i = 0; i < n; i++) {
@@ -658,6 +459,10 @@ test_environment(void)
 	unsetenv("SLUICE_AEAD");
 	tap_int(aead_init(NULL), 0, "choose");
 	tap_ok(aead_find(aead_backend()) != NULL, "%s is one of those that work", aead_backend());
+	for (size_t i = 0; i < aead_choice()->n_candidates; i++)
+		if (aead_choice()->candidates[i].presence == AEAD_MISSING)
+			tap_skip(aead_choice()->candidates[i].name,
+				"not in this build or not for this CPU");
 }
 
 static void
@@ -675,32 +480,15 @@ test_public_calls(void)
 int
 main(void)
 {
-	const char *const *names;
-	size_t n;
-
 	tap_int(crypto_init(), 0, "the library works");
 	test_rfc8439_a5();
 	test_xchacha();
 	test_one();
 	test_wrong_back_ends();
 	test_choice();
+	test_preference();
+	test_classes();
 	test_environment();
 	test_public_calls();
-
-	names = aead_backends(&n);
-	for (size_t i = 0; i < n; i++) {
-		const struct aead_backend *backend = aead_find(names[i]);
-
-		tap_ok(backend != NULL, "---- back end %s ----", names[i]);
-		test_rfc8439_cipher(backend);
-		test_bursts(backend);
-		test_longest(backend);
-		test_forgeries(backend);
-		test_counter_and_key(backend);
-		test_threads(backend);
-		test_sandbox(backend);
-	}
-	if (n < 2)
-		tap_skip("ipsec-mb", "not in this build or not for this CPU");
 	return tap_done();
 }
