@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <x86intrin.h>
 
 #include "lib/base/clock.h"
@@ -22,6 +21,7 @@ struct cell_run {
 	uint32_t n_loads;
 	struct load loads[PLAN_LOADS_MAX];
 	struct crypto_samples *samples;
+	struct bench_clock clocks[SUBJECTS_MAX];
 };
 
 static uint64_t
@@ -116,38 +116,22 @@ warm_up(const struct load *load, const struct subject *s)
 	time_pass(load, s->open, &unused);
 }
 
-// Ticks become core cycles by the clock around this slice: it changes within seconds, and wide
-// vectors may slow a core down.
-static void
-to_cycles(struct samples *s, size_t from, double cycles_per_tick)
-{
-	for (size_t i = from; i < s->n; i++)
-		s->value[i] *= cycles_per_tick;
-}
-
 static void
 slice(struct cell_run *c, size_t subject, uint32_t number, int64_t ns)
 {
 	const struct subject *s = &c->m->subjects[subject];
 	const struct load *load = &c->loads[number];
 	struct samples *samples = c->samples[subject * c->n_loads + number].direction;
-	struct bench_clock clock = { .tsc_ghz = bench_run_clock(c->m->run)->tsc_ghz };
-	size_t from[DIRECTIONS] = { samples[SEAL].n, samples[OPEN].n };
 	struct mono begin;
 
 	if (load->n_packets <= load->chunk * 4)
 		warm_up(load, s);
-	bench_clock_again(&clock);
 	begin = mono_now();
 	do {
 		time_pass(load, s->seal, &samples[SEAL]);
 		time_pass(load, s->open, &samples[OPEN]);
 	} while (mono_diff_ns(mono_now(), begin) < ns && !bench_run_is_stopped(c->m->run));
-	bench_clock_again(&clock);
-	for (int d = 0; d < DIRECTIONS; d++)
-		to_cycles(&samples[d], from[d], bench_clock_cycles_per_tick(&clock));
-	if (clock.core_ghz > c->m->core_ghz[subject])
-		c->m->core_ghz[subject] = clock.core_ghz;
+	bench_clock_again(&c->clocks[subject]);
 }
 
 // Every cipher once, with every load.
@@ -177,6 +161,31 @@ take_turns(struct cell_run *c, const struct crypto_cell *cell, double seconds)
 	do
 		turn(c, ns, what);
 	while (mono_diff_ns(end, mono_now()) > 0 && !bench_run_is_stopped(c->m->run));
+}
+
+/*
+ * Ticks become core cycles by the fastest clock seen around this cipher's slices (wide vectors may
+ * slow a core down).  What a measured clock can be wrong by, it is too low: one for each slice
+ * would make the best of many a mixture of fast packets and slow clocks.  So the median is rather
+ * too high where the clock changes, never the best too low.
+ */
+static void
+to_cycles(struct cell_run *c)
+{
+	double tsc_ghz = bench_run_clock(c->m->run)->tsc_ghz;
+
+	for (size_t i = 0; i < c->m->n_subjects; i++) {
+		double factor = c->clocks[i].core_ghz / tsc_ghz;
+
+		c->m->core_ghz[i] = c->clocks[i].core_ghz;
+		for (uint32_t j = 0; j < c->n_loads * DIRECTIONS; j++) {
+			struct samples *s = &c->samples[i * c->n_loads + j / DIRECTIONS]
+			                             .direction[j % DIRECTIONS];
+
+			for (size_t k = 0; k < s->n; k++)
+				s->value[k] *= factor;
+		}
+	}
 }
 
 static int
@@ -213,8 +222,8 @@ crypto_measure_cell(struct crypto_measure *m,
 	for (uint32_t i = 0; i < c.n_loads && err == 0; i++)
 		err = check_subjects(&c, &c.loads[i]);
 	if (err == 0) {
-		memset(m->core_ghz, 0, sizeof(m->core_ghz));
 		take_turns(&c, cell, seconds);
+		to_cycles(&c);
 		if (bench_run_is_stopped(m->run))
 			err = -EINTR;
 	}
