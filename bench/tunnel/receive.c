@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "bench/tunnel/receive.h"
+
+#include <poll.h>
+
+#include "bench/trial/trial.h"
+#include "bench/tunnel/transmit.h"
+
+#define WAIT_MS 5
+
+static int64_t
+arrived_ns(const struct receive *r)
+{
+	return mono_diff_ns(mono_now(), r->start);
+}
+
+static void
+count(struct receive *r, unsigned way, uint64_t n, int64_t now_ns)
+{
+	uint64_t before = atomic_load_explicit(&r->received[way], memory_order_relaxed);
+
+	atomic_store_explicit(&r->received[way], before + n, memory_order_relaxed);
+	atomic_store_explicit(
+		&r->last_ns, now_ns > 0 ? (uint64_t)now_ns : 0, memory_order_relaxed);
+}
+
+struct batch { /* what came together arrived together */
+	struct receive *r;
+	int64_t now_ns;
+	uint64_t n;
+};
+
+// The UDP payload of an inner packet; NULL: it has none.
+static const uint8_t *
+payload_of(const uint8_t *packet, size_t len, size_t *ret_len)
+{
+	size_t header = 0;
+
+	if (len >= 28 && packet[0] >> 4 == 4 && packet[9] == 17)
+		header = (size_t)(packet[0] & 15) * 4 + 8;
+	else if (len >= 48 && packet[0] >> 4 == 6 && packet[6] == 17)
+		header = 48;
+	if (header == 0 || header > len)
+		return NULL;
+	*ret_len = len - header;
+	return packet + header;
+}
+
+static bool
+is_control(struct receive *r, const uint8_t *packet, size_t len)
+{
+	size_t payload_len;
+	const uint8_t *payload;
+
+	if (r->control == NULL)
+		return false;
+	payload = payload_of(packet, len, &payload_len);
+	return payload != NULL && r->control(r->context, payload, payload_len);
+}
+
+static void
+take_inner(void *context, uint32_t peer, const uint8_t *packet, size_t len)
+{
+	struct batch *b = context;
+
+	(void)peer;
+	if (is_control(b->r, packet, len))
+		return;
+	b->n++;
+	if (b->r->tally[TRIAL_OUTBOUND] != NULL)
+		tally_packet(b->r->tally[TRIAL_OUTBOUND], packet, len, b->now_ns);
+}
+
+static size_t
+receive_tunnel(struct receive *r)
+{
+	struct mono now = mono_now();
+	struct batch b = { .r = r, .now_ns = mono_diff_ns(now, r->start) };
+	size_t n;
+
+	if (r->tunnel == NULL)
+		return 0;
+	n = tunnel_end_receive(r->tunnel, now, take_inner, &b);
+	tunnel_end_tick(r->tunnel, now);
+	if (b.n > 0)
+		count(r, TRIAL_OUTBOUND, b.n, b.now_ns);
+	return n;
+}
+
+static size_t
+receive_clear(struct receive *r)
+{
+	struct line *line = r->clear != NULL ? clear_end_rx(r->clear) : NULL;
+	const struct line_packet *packets = NULL;
+	uint64_t n_taken = 0;
+	int64_t now_ns;
+	int n;
+
+	if (line == NULL)
+		return 0;
+	n = line_receive(line, &packets);
+	now_ns = arrived_ns(r);
+	for (int i = 0; i < n; i++) {
+		if (r->control != NULL && r->control(r->context, packets[i].data, packets[i].len))
+			continue;
+		n_taken++;
+		if (r->tally[TRIAL_INBOUND] != NULL)
+			tally_payload(r->tally[TRIAL_INBOUND], packets[i].data, packets[i].len,
+				now_ns);
+	}
+	if (n_taken > 0)
+		count(r, TRIAL_INBOUND, n_taken, now_ns);
+	return (size_t)n;
+}
+
+size_t
+receive_round(struct receive *r)
+{
+	return receive_tunnel(r) + receive_clear(r);
+}
+
+static void
+wait_for_more(struct receive *r)
+{
+	struct line *clear = r->clear != NULL ? clear_end_rx(r->clear) : NULL;
+	struct pollfd fds[2] = {
+		{ .fd = r->tunnel != NULL ? tunnel_end_line(r->tunnel)->fd : -1, .events = POLLIN },
+		{ .fd = clear != NULL ? clear->fd : -1, .events = POLLIN },
+	};
+
+	(void)poll(fds, 2, WAIT_MS);
+}
+
+void *
+receive_run(void *arg)
+{
+	struct receive *r = arg;
+
+	transmit_pin(r->core);
+	while (!atomic_load_explicit(&r->stop, memory_order_acquire)) {
+		if (receive_round(r) == 0)
+			wait_for_more(r);
+	}
+	return NULL;
+}
