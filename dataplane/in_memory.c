@@ -12,15 +12,26 @@
 #include "dataplane/io/io_memory.h"
 #include "lib/base/clock.h"
 #include "lib/net/addr.h"
+#include "lib/shm/region.h"
+
+// Shared, as the keeper's memory is: a child sees and changes the same.
+static void *
+map_at(size_t len, size_t displaced)
+{
+	uint8_t *at = shm_region_reserve(len + displaced);
+	void *p;
+
+	if (at == NULL)
+		return NULL;
+	p = mmap(at + displaced, len, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	return p != MAP_FAILED ? p : NULL;
+}
 
 static void *
 map(size_t len)
 {
-	// Shared, as the keeper's memory is: a child sees and changes the same.
-	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p != MAP_FAILED ? p : NULL;
+	return map_at(len, 0);
 }
 
 static void
@@ -30,11 +41,13 @@ unmap(void *p, size_t len)
 		munmap(p, len);
 }
 
-int
-in_memory_regions(struct shm_state **ret_state, struct shm_sessions **ret_keys)
+static int
+make_regions(bool small_pages, struct shm_state **ret_state, struct shm_sessions **ret_keys)
 {
-	struct shm_state *state = map(sizeof(*state));
-	struct shm_sessions *keys = map(sizeof(*keys));
+	// A huge page must lie at the same place of 2 MiB in memory and in the region.
+	size_t displaced = small_pages ? 4096 : 0;
+	struct shm_state *state = map_at(sizeof(*state), displaced);
+	struct shm_sessions *keys = map_at(sizeof(*keys), displaced);
 
 	if (state == NULL || keys == NULL) {
 		in_memory_regions_free(state, keys);
@@ -43,6 +56,12 @@ in_memory_regions(struct shm_state **ret_state, struct shm_sessions **ret_keys)
 	*ret_state = state;
 	*ret_keys = keys;
 	return 0;
+}
+
+int
+in_memory_regions(struct shm_state **ret_state, struct shm_sessions **ret_keys)
+{
+	return make_regions(false, ret_state, ret_keys);
 }
 
 void
@@ -198,7 +217,7 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 	if (m->bell.fd < 0)
 		err = -errno;
 	if (err == 0 && m->state == NULL) {
-		err = in_memory_regions(&m->state, &m->keys);
+		err = make_regions(config->small_pages, &m->state, &m->keys);
 		m->owns_regions = err == 0;
 	}
 	if (err == 0)

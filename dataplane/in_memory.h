@@ -34,6 +34,7 @@ struct in_memory_config {
 	uint32_t frame_len;        /* 0: what IN_MEMORY_MTU needs */
 	struct shm_state *state;   /* borrowed memory of a predecessor; NULL: new, all zero */
 	bool is_shared;            /* even a lone worker works as if there were others */
+	bool small_pages;          /* no huge page, however many sessions */
 	struct shm_sessions *keys; /* the same */
 };
 

@@ -20,24 +20,24 @@ static const char help[] =
 	"Usage: sluice-bench path [--growth | --full | --gate FILE] [OPTION]...\n"
 	"\n"
 	"Core cycles per packet of Sluice's production stages, in one thread, in memory, without "
-        "a\n"
+	"a\n"
 	"network card: what each step costs and what the cipher costs.  No packet leaves the "
-        "program,\n"
+	"program,\n"
 	"so the figures are never throughput.\n"
 	"\n"
 	"A gateway stands between two synthetic cards.  A card has rings of 32-byte (receive) and\n"
 	"16-byte (send) descriptors; its driver posts frames of the pool, reads descriptors, "
-        "parses\n"
+	"parses\n"
 	"Ethernet, IPv4 and UDP, writes outer headers and descriptors, and takes sent frames "
-        "back.\n"
+	"back.\n"
 	"Peers seal each message with their own keys; what comes out is counted, and of every "
-        "16th\n"
+	"16th\n"
 	"volley opened by its receivers.  A lost packet ends the run with an error.\n"
 	"\n"
 	"Sets of rows (default: both ways at 64 bytes with 1 to 100,000 peers, and a few more; a "
-        "minute)\n"
+	"minute)\n"
 	"  --growth              what more peers cost: 1, 1,000, 10,000, 100,000; uniform and "
-        "Zipf\n"
+	"Zipf\n"
 	"  --full                every axis (an hour)\n"
 	"Axes; lists are separated by commas, and all combinations are run\n"
 	"  --direction LIST      inbound, outbound, both, peer_to_peer\n"
@@ -48,21 +48,22 @@ static const char help[] =
 	"  --prefixes LIST       of each peer, 1 to 1000 (1); traffic is spread over them\n"
 	"  --burst LIST          packets that a worker takes at once, 1 to 64 (64)\n"
 	"  --rekey RATE          new sessions per second while packets flow, old ones still in "
-        "use\n"
+	"use\n"
 	"  --in-flight N         packets of a volley (256)\n"
 	"  --lan-hosts N         machines behind the gateway that peers talk to (256)\n"
 	"  --working-set BYTES   frames in turn: a ring so long that they are that much (K, M, G)\n"
 	"  --lines WHERE         what a card writes is then left (where stores put it), in l3, or "
-        "in\n"
+	"in\n"
 	"                        memory (left)\n"
 	"  --shared              locked instructions, as with several workers\n"
+	"  --small-pages         no huge pages for sessions (to see what they are worth)\n"
 	"  --aead NAME           force a cipher back end\n"
 	"  --ms N                of measuring, per row (1500)\n"
 	"Gate\n"
 	"  --gate FILE           compare with a baseline, relative to a calibration loop in the "
-        "same\n"
+	"same\n"
 	"                        run; exit status 1 if the path has become slower beyond the "
-        "bound\n"
+	"bound\n"
 	"  --gate-write FILE     write such a baseline\n"
 	"Output\n";
 
@@ -178,6 +179,7 @@ static const struct option longs[] = {
 	{ "working-set", required_argument, NULL, 'w' },
 	{ "lines", required_argument, NULL, 'L' },
 	{ "shared", no_argument, NULL, 's' },
+	{ "small-pages", no_argument, NULL, 'S' },
 	{ "aead", required_argument, NULL, 'A' },
 	{ "ms", required_argument, NULL, 'm' },
 	{ "help", no_argument, NULL, 'h' },
@@ -237,6 +239,9 @@ take_option(struct options *o, struct plan *plan, int c, const char *value)
 		return index >= 0 ? NULL : "it is left, l3 or memory";
 	case 's':
 		a->is_shared = true;
+		return NULL;
+	case 'S':
+		a->small_pages = true;
 		return NULL;
 	case 'A':
 		o->aead = value;

@@ -32,7 +32,7 @@ struct plan_axes {
 	uint32_t in_flight, lan_hosts, rekeys_per_s;
 	uint64_t working_set; /* bytes; 0: a ring of 512 */
 	enum nic_lines lines;
-	bool is_shared;
+	bool is_shared, small_pages;
 	uint32_t ms; /* of measuring, per row */
 };
 

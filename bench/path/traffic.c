@@ -71,22 +71,26 @@ write_outer(uint8_t *p, uint32_t peer, uint32_t payload_len)
 
 // A whole frame but for the seal, which the job describes.  Returns its length.
 static uint16_t
-prepare(struct traffic *t, uint8_t *frame, bool to_peers, struct aead_job *job)
+prepare(struct traffic *t,
+	uint8_t *frame,
+	bool to_peers,
+	struct world_seal *seal,
+	struct aead_job *job)
 {
 	uint32_t peer = popularity_at(t->popularity, t->next);
 	uint32_t len = sizes_at(t->sizes, t->next), padded = wg_padded_len(len, IN_MEMORY_MTU);
-	struct world_session *s = world_sending(&t->world->peers[peer]);
 	uint8_t *message = frame + NIC_OUTER_LEN, *inner = message + WG_TRANSPORT_HEADER_LEN;
 	uint32_t to =
 		to_peers ? peer_address(t, popularity_at(t->popularity, t->next + 1)) : lan_host(t);
 
 	t->next++;
+	world_sending(t->world, peer, seal);
 	write_outer(frame, peer, WG_TRANSPORT_HEADER_LEN + padded + WG_TAG_LEN);
 	write_inner(inner, len, peer_address(t, peer), to);
 	memset(inner + len, 0, padded - len);
-	wg_transport_header_write(message, s->their_index, s->counter);
+	wg_transport_header_write(message, seal->receiver_index, seal->counter);
 	*job = (struct aead_job){
-		.data = inner, .len = padded, .key = s->key_send, .counter = s->counter++
+		.data = inner, .len = padded, .key = seal->key, .counter = seal->counter
 	};
 	return (uint16_t)(NIC_OUTER_LEN + WG_TRANSPORT_HEADER_LEN + padded + WG_TAG_LEN);
 }
@@ -101,6 +105,7 @@ void
 traffic_from_peers(struct traffic *t, uint32_t n, bool to_peers)
 {
 	struct nic *wire = t->world->wire;
+	struct world_seal seals[AT_ONCE];
 	struct aead_job jobs[AT_ONCE];
 	uint16_t lens[AT_ONCE];
 	uint32_t hashes[AT_ONCE];
@@ -109,7 +114,7 @@ traffic_from_peers(struct traffic *t, uint32_t n, bool to_peers)
 	for (uint32_t now; n > 0; n -= now) {
 		now = n < AT_ONCE ? n : AT_ONCE;
 		for (uint32_t i = 0; i < now; i++) {
-			lens[i] = prepare(t, nic_rx_frame(wire, i), to_peers, &jobs[i]);
+			lens[i] = prepare(t, nic_rx_frame(wire, i), to_peers, &seals[i], &jobs[i]);
 			hashes[i] = hash_of(t);
 		}
 		aead_seal(jobs, now);
@@ -158,23 +163,40 @@ collect_host(struct traffic *t)
 	return all;
 }
 
-// To whom a message is; NULL: to nobody, or it is none.
-static const struct world_session *
-receiver_of(const struct traffic *t, const struct nic_frame *frame)
+static bool
+is_message(const struct nic_frame *frame)
 {
-	const uint8_t *message = frame->data + NIC_OUTER_LEN;
-
-	if (frame->len < NIC_OUTER_LEN + WG_TRANSPORT_MIN_LEN ||
-		load_le32(message) != WG_MESSAGE_TRANSPORT_DATA)
-		return NULL;
-	return world_receiving(t->world, wg_message_receiver_index(message));
+	return frame->len >= NIC_OUTER_LEN + WG_TRANSPORT_MIN_LEN &&
+	       load_le32(frame->data + NIC_OUTER_LEN) == WG_MESSAGE_TRANSPORT_DATA;
 }
 
+// As the peers that messages are for would.
 static void
-open_all(struct traffic *t, struct aead_job *jobs, uint32_t n)
+open_all(struct traffic *t, const struct nic_frame *frames, uint32_t n)
 {
-	aead_open(jobs, n);
-	for (uint32_t i = 0; i < n; i++)
+	struct aead_job jobs[AT_ONCE];
+	uint8_t keys[AT_ONCE][AEAD_KEY_LEN];
+	uint32_t n_jobs = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t *message = frames[i].data + NIC_OUTER_LEN;
+
+		if (!is_message(&frames[i]) ||
+			!world_receiving(
+				t->world, wg_message_receiver_index(message), keys[n_jobs])) {
+			t->wrong++;
+			continue;
+		}
+		jobs[n_jobs] = (struct aead_job){
+			.data = message + WG_TRANSPORT_HEADER_LEN,
+			.len = frames[i].len - NIC_OUTER_LEN - WG_TRANSPORT_MIN_LEN,
+			.key = keys[n_jobs],
+			.counter = wg_message_counter(message),
+		};
+		n_jobs++;
+	}
+	aead_open(jobs, n_jobs);
+	for (uint32_t i = 0; i < n_jobs; i++)
 		t->wrong += !jobs[i].ok;
 }
 
@@ -182,29 +204,11 @@ static uint32_t
 collect_wire(struct traffic *t, bool look_inside)
 {
 	struct nic_frame frames[AT_ONCE];
-	struct aead_job jobs[AT_ONCE];
 	uint32_t n, all = 0;
 
 	while ((n = nic_to_send(t->world->wire, frames, AT_ONCE)) > 0) {
-		uint32_t n_jobs = 0;
-
-		for (uint32_t i = 0; i < n; i++) {
-			const struct world_session *s = receiver_of(t, &frames[i]);
-			uint8_t *message = frames[i].data + NIC_OUTER_LEN;
-
-			if (s == NULL) {
-				t->wrong++;
-				continue;
-			}
-			jobs[n_jobs++] = (struct aead_job){
-				.data = message + WG_TRANSPORT_HEADER_LEN,
-				.len = frames[i].len - NIC_OUTER_LEN - WG_TRANSPORT_MIN_LEN,
-				.key = s->key_receive,
-				.counter = wg_message_counter(message),
-			};
-		}
 		if (look_inside)
-			open_all(t, jobs, n_jobs);
+			open_all(t, frames, n);
 		nic_sent(t->world->wire, n);
 		all += n;
 	}

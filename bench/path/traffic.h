@@ -34,7 +34,7 @@ void traffic_from_lan(struct traffic *t, uint32_t n);
 
 /*
  * Take all that came out.  look_inside: messages to peers are opened by their receivers, to see
- * that they are authentic; else only indices and lengths are looked at.  Returns how many.
+ * that they are authentic; else they are only counted.  Returns how many.
  */
 uint32_t traffic_collect(struct traffic *t, bool look_inside);
 

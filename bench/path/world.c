@@ -42,25 +42,31 @@ eat_events(struct world *w)
 			w->free_slots[w->n_free++] = shm_index_slot(event.index);
 }
 
+#define KEY_TO_GATEWAY 0x11
+#define KEY_TO_PEER    0x22
+
+static uint32_t
+index_of(uint32_t peer, uint32_t generation)
+{
+	return generation << PEER_BITS | peer;
+}
+
 static void
 install(struct world *w, uint32_t peer, enum shm_role role)
 {
 	struct world_peer *p = &w->peers[peer];
-	struct world_session *s = &p->session[++p->generation % 4];
-	uint32_t slot = w->free_slots[--w->n_free];
+	uint32_t slot = w->free_slots[--w->n_free], generation = ++p->generation;
 	struct in_memory_session theirs = {
 		.peer = peer,
 		.receiver_index = (uint32_t)w->slot_generation[slot]++ << SHM_SLOT_BITS | slot,
-		.sender_index = p->generation << PEER_BITS | peer,
+		.sender_index = index_of(peer, generation),
 		.role = role,
-		.key_receive = 0x11,
-		.key_send = 0x22,
+		.key_receive = KEY_TO_GATEWAY,
+		.key_send = KEY_TO_PEER,
 	};
 
-	*s = (struct world_session){ .their_index = theirs.receiver_index,
-		.our_index = theirs.sender_index };
-	fill_key(s->key_send, theirs.key_receive, s->their_index, s->our_index);
-	fill_key(s->key_receive, theirs.key_send, s->their_index, s->our_index);
+	p->their_index[generation % 4] = theirs.receiver_index;
+	p->counter[generation % 2] = 0;
 	in_memory_install(w->gateway, &theirs);
 	eat_events(w);
 }
@@ -86,26 +92,32 @@ world_rekey(struct world *w, uint32_t n, bool confirm)
 	}
 }
 
-struct world_session *
-world_sending(struct world_peer *p)
+void
+world_sending(struct world *w, uint32_t peer, struct world_seal *ret_seal)
 {
+	struct world_peer *p = &w->peers[peer];
+	uint32_t generation = p->generation;
+
 	// By turns, so that old and new arrive mixed.
 	if (p->old_left > 0 && (p->old_left-- & 1) == 0)
-		return &p->session[(p->generation - 1) % 4];
-	p->is_settled = p->old_left == 0;
-	return &p->session[p->generation % 4];
+		generation--;
+	else
+		p->is_settled = p->old_left == 0;
+	ret_seal->counter = p->counter[generation % 2]++;
+	ret_seal->receiver_index = p->their_index[generation % 4];
+	fill_key(ret_seal->key, KEY_TO_GATEWAY, ret_seal->receiver_index,
+		index_of(peer, generation));
 }
 
-const struct world_session *
-world_receiving(const struct world *w, uint32_t our_index)
+bool
+world_receiving(const struct world *w, uint32_t index, uint8_t ret_key[32])
 {
-	uint32_t peer = our_index & (WORLD_PEERS_MAX - 1);
-	const struct world_session *s;
+	uint32_t peer = index & (WORLD_PEERS_MAX - 1), generation = index >> PEER_BITS;
 
-	if (peer >= w->config.n_peers)
-		return NULL;
-	s = &w->peers[peer].session[(our_index >> PEER_BITS) % 4];
-	return s->our_index == our_index ? s : NULL;
+	if (peer >= w->config.n_peers || w->peers[peer].generation - generation > 2)
+		return false;
+	fill_key(ret_key, KEY_TO_PEER, w->peers[peer].their_index[generation % 4], index);
+	return true;
 }
 
 uint32_t
@@ -242,6 +254,7 @@ world_create(const struct world_config *config, struct world **ret_world)
 		// What is posted in two rings, what waits to be sent in two, and some under way.
 		.n_frames = 4 * config->ring + 4096,
 		.is_shared = config->is_shared,
+		.small_pages = config->small_pages,
 	};
 	struct world *w = calloc(1, sizeof(*w));
 	int err = -ENOMEM;

@@ -14,6 +14,7 @@
 #ifndef BENCH_PATH_WORLD_H
 #define BENCH_PATH_WORLD_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,24 +31,32 @@
 struct world_config {
 	uint32_t n_peers;
 	uint32_t prefixes; /* of each peer: 1 to 1000 */
+	bool small_pages;  /* sessions in 4 KiB pages, however many */
 	bool is_shared;    /* locked instructions, as if there were other workers */
 	uint32_t ring, burst;
 	enum nic_lines lines;
 };
 
-/* A peer's end of one session. */
-struct world_session {
-	uint8_t key_send[32], key_receive[32];
-	uint64_t counter;     /* of the next message it sends */
-	uint32_t their_index; /* receiver index of the gateway */
-	uint32_t our_index;   /* ours: number of the peer and of the session */
-};
-
+/*
+ * A peer's ends of its sessions; the index that the gateway writes to it holds the peer's number
+ * and the session's generation.  One line, so that the peers' own memory leaves the gateway's
+ * caches alone as far as can be: keys follow from the indices.
+ */
 struct world_peer {
-	struct world_session session[4]; /* the last four, by generation */
-	uint32_t generation;             /* of the newest */
-	uint8_t old_left;                /* packets still to be sent by the session before */
-	bool is_settled;                 /* the newest one has been used by it */
+	uint64_t counter[2];     /* of its next message, by generation */
+	uint32_t their_index[4]; /* receiver index of the gateway, by generation */
+	uint32_t generation;     /* of the newest session */
+	uint16_t old_left;       /* packets still to be sent by turns with the session before */
+	bool is_settled;         /* the newest one has been used by it */
+	uint8_t pad[24];
+};
+static_assert(sizeof(struct world_peer) == 64, "one line");
+
+/* What a message of a peer is sealed with. */
+struct world_seal {
+	uint8_t key[32];
+	uint64_t counter;
+	uint32_t receiver_index;
 };
 
 struct world {
@@ -75,10 +84,10 @@ void world_destroy(struct world *w);
  */
 void world_rekey(struct world *w, uint32_t n, bool confirm);
 
-/* The session that a peer's next message is of: now and then still the old one after a rekey. */
-struct world_session *world_sending(struct world_peer *p);
-/* By the index that the gateway wrote; NULL: none of ours. */
-const struct world_session *world_receiving(const struct world *w, uint32_t our_index);
+/* For a peer's next message: now and then still of the old session after a rekey. */
+void world_sending(struct world *w, uint32_t peer, struct world_seal *ret_seal);
+/* The key of a message to a peer, by the index that the gateway wrote; false: of nobody. */
+bool world_receiving(const struct world *w, uint32_t index, uint8_t ret_key[32]);
 
 /* An address of a peer: its own (i = 0), or in its i-th subnet (i < prefixes). */
 uint32_t world_address(const struct world *w, uint32_t peer, uint32_t i);

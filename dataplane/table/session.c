@@ -5,6 +5,23 @@
 #include <errno.h>
 
 #include "lib/base/secret.h"
+#include "lib/shm/region.h"
+
+// Many sessions at random miss the TLB at every row otherwise.  Before the first use: nobody waits.
+static void
+use_huge_pages(struct session_table *t, uint32_t slot, uint32_t peer)
+{
+	struct shm_sessions *keys = t->keys;
+	struct shm_state *state = t->state;
+
+	shm_region_huge_row(keys->rx, sizeof(keys->rx), sizeof(keys->rx[0]), slot);
+	shm_region_huge_row(keys->tx, sizeof(keys->tx), sizeof(keys->tx[0]), slot);
+	shm_region_huge_row(keys->replay, sizeof(keys->replay), sizeof(keys->replay[0]), slot);
+	// Slots and peers are both handed out from the lowest: they grow together.
+	for (uint32_t i = 0; i < state->n_workers && i < SHM_MAX_WORKERS; i++)
+		shm_region_huge_row(state->counters[i], sizeof(state->counters[i]),
+			sizeof(state->counters[i][0]), peer);
+}
 
 // Keys before the index: a worker that finds the index finds the keys.
 static void
@@ -15,8 +32,10 @@ fill(struct session_table *t, uint32_t slot, const struct shm_cmd_session *cmd)
 	struct shm_session_row *row = &t->state->sessions[slot];
 	const struct pkt_outer *path = session_path(t, cmd->peer);
 
-	if (slot >= atomic_load_explicit(&t->state->sessions_end, memory_order_relaxed))
+	if (slot >= atomic_load_explicit(&t->state->sessions_end, memory_order_relaxed)) {
+		use_huge_pages(t, slot, cmd->peer);
 		atomic_store_explicit(&t->state->sessions_end, slot + 1, memory_order_release);
+	}
 	memset(&t->keys->replay[slot], 0, sizeof(t->keys->replay[slot]));
 
 	memcpy(tx->key, cmd->key_send, sizeof(tx->key));
@@ -175,6 +194,8 @@ session_set_path(struct session_table *t, uint32_t peer, const struct shm_path *
 		shm_keypairs_next(word) };
 	uint32_t tag;
 
+	if (row->path[which].family == 0 && row->path[which ^ 1].family == 0)
+		shm_region_huge_row(t->state->paths, sizeof(t->state->paths), sizeof(*row), peer);
 	row->path[which] = *path;
 	atomic_store_explicit(&row->which, which, memory_order_release);
 

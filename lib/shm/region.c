@@ -11,6 +11,11 @@
 
 #include "lib/shm/shm_abi.h"
 
+// glibc 2.36 does not name it; the kernel's number is fixed.
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static uint64_t
@@ -126,13 +131,52 @@ shm_region_read_only(int fd)
 	return ro >= 0 ? ro : -errno;
 }
 
+void *
+shm_region_reserve(size_t len)
+{
+	size_t before, page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *all;
+
+	len = (len + page - 1) / page * page;
+	all = mmap(NULL, len + SHM_HUGE_LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		-1, 0);
+	if (all == MAP_FAILED)
+		return NULL;
+	before = (SHM_HUGE_LEN - (uintptr_t)all % SHM_HUGE_LEN) % SHM_HUGE_LEN;
+	if (before > 0)
+		munmap(all, before);
+	munmap(all + before + len, SHM_HUGE_LEN - before);
+	return all + before;
+}
+
+void
+shm_region_huge_page(void *at)
+{
+	// Where there is no page at all the kernel (6.18) sees nothing to collapse.
+	(void)*(const volatile uint8_t *)at;
+	(void)madvise(at, SHM_HUGE_LEN, MADV_COLLAPSE);
+}
+
+void
+shm_region_huge_row(void *array, size_t array_len, size_t row_len, size_t row)
+{
+	uintptr_t first = (uintptr_t)array, at = first + row * row_len;
+	uintptr_t page = (at + row_len - 1) / SHM_HUGE_LEN * SHM_HUGE_LEN;
+
+	if (page < first || page + SHM_HUGE_LEN > first + array_len)
+		return;
+	if (row > 0 && at - 1 >= page)
+		return; // the row before has done it
+	shm_region_huge_page((void *)page);
+}
+
 int
 shm_region_map(int fd, size_t len, bool writable, void **ret_map)
 {
 	int prot = PROT_READ | (writable ? PROT_WRITE : 0);
 	struct stat st;
-	void *map;
-	int seals;
+	void *map, *at;
+	int seals, err;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -142,9 +186,15 @@ shm_region_map(int fd, size_t len, bool writable, void **ret_map)
 	if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
 		return -EPERM;
 
-	map = mmap(NULL, len, prot, MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
+	at = shm_region_reserve(len);
+	if (at == NULL)
+		return -ENOMEM;
+	map = mmap(at, len, prot, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+	if (map == MAP_FAILED) {
+		err = -errno;
+		munmap(at, len);
+		return err;
+	}
 	*ret_map = map;
 	return 0;
 }
