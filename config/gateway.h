@@ -16,7 +16,7 @@
 
 #define CONFIG_MAX_WORKERS    16
 #define CONFIG_MAX_ADDRESSES  16
-#define CONFIG_MAX_PEERS      65536
+#define CONFIG_MAX_PEERS      131072
 #define CONFIG_MAX_PREFIXES   262144     /* allowed_ips of all peers together */
 #define CONFIG_NAME_LEN       64         /* bytes of a peer's name, with its zero */
 #define CONFIG_HOST_LEN       256        /* bytes of an endpoint's host name, with its zero */

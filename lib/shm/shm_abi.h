@@ -27,8 +27,8 @@
 
 #define SHM_CACHE_LINE 64
 
-#define SHM_MAX_PEERS    65536u  /* peer numbers 0 ... */
-#define SHM_MAX_SESSIONS 262144u /* session slots; slot 0 is never used: 0 means "none" */
+#define SHM_MAX_PEERS    131072u /* peer numbers 0 ... */
+#define SHM_MAX_SESSIONS 524288u /* session slots; slot 0 is never used: 0 means "none" */
 #define SHM_MAX_PREFIXES 262144u
 #define SHM_MAX_WORKERS  16u
 #define SHM_MAX_PORTS    8u
