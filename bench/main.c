@@ -155,7 +155,7 @@ static int
 run_command(int argc, char **argv)
 {
 	const struct bench_command *c = find_command(argv[0]);
-	int err;
+	int err, status;
 
 	if (c == NULL)
 		return unknown_command(argv[0]);
@@ -164,7 +164,10 @@ run_command(int argc, char **argv)
 		bench_error(err_str(err), "Install libsodium again.", "the cryptographic library");
 		return BENCH_FAILED;
 	}
-	return c->run(argc, argv);
+	status = c->run(argc, argv);
+	if (status == BENCH_USAGE)
+		fprintf(stderr, "  `sluice-bench %s --help` has its options.\n", c->name);
+	return status;
 }
 
 // `help COMMAND` is `COMMAND --help`.

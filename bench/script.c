@@ -60,6 +60,31 @@ become_python(char *script, int argc, char **argv)
 	return BENCH_FAILED;
 }
 
+// The prefix or build folder that holds this program: two levels up.
+static void
+folder_of_programs(const char *own, char folder[static PATH_MAX])
+{
+	snprintf(folder, PATH_MAX, "%s", own);
+	for (int i = 0; i < 2; i++) {
+		char *slash = strrchr(folder, '/');
+
+		if (slash != NULL)
+			*slash = '\0';
+	}
+}
+
+static int
+set_environment(const char *own)
+{
+	static char folder[PATH_MAX];
+
+	folder_of_programs(own, folder);
+	if (setenv("SLUICE_BENCH", own, 1) < 0 || setenv("SLUICE_BIN", folder, 0) < 0)
+		return -1;
+	// What is imported lies where users may not write, or beside sources.
+	return setenv("PYTHONDONTWRITEBYTECODE", "1", 0);
+}
+
 int
 script_run(const char *path, int argc, char **argv)
 {
@@ -75,7 +100,7 @@ script_run(const char *path, int argc, char **argv)
 			"the script of %s: %s", argv[0], script);
 		return BENCH_FAILED;
 	}
-	if (setenv("SLUICE_BENCH", own, 1) < 0) {
+	if (set_environment(own) < 0) {
 		bench_error(strerror(errno), NULL, "%s", argv[0]);
 		return BENCH_FAILED;
 	}

@@ -4,7 +4,8 @@
  *
  * They lie in SLUICE_BENCH_SCRIPTS if that is set; beside the sources when the program runs from
  * its build folder; else where they were installed.  In their environment SLUICE_BENCH is the path
- * of this program.
+ * of this program, and SLUICE_BIN, unless it was set already, the prefix or build folder that it
+ * lies in.
  */
 #ifndef BENCH_SCRIPT_H
 #define BENCH_SCRIPT_H

@@ -58,6 +58,13 @@ wrong(const char *option, const char *text, const char *wanted)
 }
 
 static int
+not_an_option(const char *word)
+{
+	fprintf(stderr, "sluice-bench crypto: %s: is no option\n", word);
+	return BENCH_USAGE;
+}
+
+static int
 parse_mix(const char *text)
 {
 	static struct sizes mix;
@@ -167,7 +174,7 @@ parse_options(int argc, char **argv, bool *ret_done)
 			status = take_option(c);
 	}
 	if (status == BENCH_OK && optind != argc)
-		status = wrong("", argv[optind], "nothing but options");
+		status = not_an_option(argv[optind]);
 	return status;
 }
 

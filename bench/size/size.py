@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How much memory a gateway takes, how fast it starts, takes a change over, and what it costs at rest.
 
-    bench-handshakes (as many peers) --- wan --- gw --- lan (a UDP packet every 2 ms)
-    peer1 (wireguard-go)             ---/
+    many peers (sluice-bench handshakes) --- wan --- gw --- lan (a UDP packet every 2 ms)
+    peer1 (wireguard-go)                 ---/
+
+Started by `sluice-bench size`, or by hand with --bin.
+
 
 memory:  PSS of all processes of the gateway with 0, 1,000 and 10,000 peers: without sessions, with a session each, with
          one more each; packet buffers (their number does not depend on the peers) apart.  --mappings says where it lies.
@@ -13,7 +16,7 @@ start:   from the start of `sluice run` to the first packet from the LAN at a pe
 """
 import collections, json, os, re, statistics, sys, time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "lab"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests", "lab"))
 import lab
 
 PACKETS = "/memfd:sluice-packets"
@@ -55,7 +58,7 @@ def write_many(gateway, keys):
 
 def make_keys(options, n, path):
     """Private and public keys go to `path`; returns the public ones."""
-    text = lab.sh([options.handshakes, "--generate", str(n)])
+    text = lab.sh([options.bench, "handshakes", "--generate", str(n)])
     with open(path, "w") as f:
         f.write(text)
     return [line.split()[1] for line in text.splitlines()]
@@ -122,9 +125,10 @@ def cpu_percent(gateway, seconds):
 
 
 def shake_hands(site, host, options, path):
-    out = host.run([options.handshakes, "--gateway", f"{lab.GW_OUTER[0]}:{lab.PORT}", "--public-key", site.gateway.public,
-                    "--keys", path, "--rate", str(options.rate), "--seconds", "120", "--json"], check=False, timeout=150)
-    return json.loads(out)
+    out = host.run([options.bench, "handshakes", "--gateway", f"{lab.GW_OUTER[0]}:{lab.PORT}", "--public-key",
+                    site.gateway.public, "--keys", path, "--rate", str(options.rate), "--seconds", "120", "--json", "--quiet"],
+                   check=False, timeout=150)
+    return json.loads(out)[0]["result"]
 
 
 def say(text):
@@ -162,7 +166,7 @@ def measure_memory(options, n, base):
             row[f"rest_{state}_percent"] = rest = cpu_percent(site.gateway, options.rest)
             say_row("once renewed" if again else "and sessions", busy, per_peer(busy, base, n), rest)
             say(f"    handshakes: {h['done']} of {h['peers']} in {h['seconds']:.1f} s, {h['per_second']:.0f}/s, response "
-                f"after {h['latency_ms_median']:.2f} ms (median), {h['latency_ms_p99']:.2f} ms (99 %)")
+                f"after {h['latency_ms']['median']:.2f} ms (median), {h['latency_ms']['p99']:.2f} ms (99 %)")
             show(options, busy, idle)
         site.gateway.status()  # the answer is built in the control plane's memory
         row["asked"] = Memory(site.gateway)
@@ -271,9 +275,9 @@ def more(parser):
 
 def main():
     options = lab.enter(__doc__, more)
-    options.handshakes = lab.find_program("bench-handshakes", options.bin)
-    if options.handshakes is None:
-        raise SystemExit("no bench-handshakes found: give --bin DIR, a build folder")
+    options.bench = lab.find_program("sluice-bench", options.bin)
+    if options.bench is None:
+        raise SystemExit("no sluice-bench found: give --bin DIR, a prefix or a build folder")
     counts, parts = [int(n) for n in options.counts.split(",")], options.parts.split(",")
     results = {}
     if "memory" in parts:
