@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench/command.h"
+#include "bench/harness/number.h"
 #include "bench/harness/run.h"
 #include "bench/tunnel/peer.h"
 #include "config/key_file.h"
@@ -65,32 +66,6 @@ end_option(struct end_options *o, int value, const char *argument)
 }
 
 /* ---- reading ---- */
-
-int
-number_option(const char *name, const char *text, double least, double most, double *ret)
-{
-	char *end = NULL;
-	double value;
-
-	errno = 0;
-	value = strtod(text, &end);
-	if (end != text && (*end == 'k' || *end == 'K')) {
-		value *= 1e3;
-		end++;
-	} else if (end != text && *end == 'M') {
-		value *= 1e6;
-		end++;
-	}
-	if (end == text || *end != '\0' || errno != 0 || !(value >= least && value <= most)) {
-		char advice[128];
-
-		snprintf(advice, sizeof(advice), "give a number from %.10g to %.10g", least, most);
-		bench_error("no such number", advice, "--%s %s", name, text);
-		return -1;
-	}
-	*ret = value;
-	return 0;
-}
 
 static int
 whole_option(const char *name, const char *text, uint32_t least, uint32_t most, uint32_t *ret)
@@ -150,8 +125,9 @@ key_option(const char *name, const char *path, struct secret_key *ret)
 static int
 missing(const char *name, const char *why)
 {
-	bench_error(why, "`sluice-bench generate --help` and `sluice-bench sink --help` show what "
-			 "each end needs",
+	bench_error(why,
+		"`sluice-bench generate --help` and `sluice-bench sink --help` show what "
+		"each end needs",
 		"--%s is missing", name);
 	return -1;
 }

@@ -26,26 +26,26 @@ struct end_options {
 };
 
 #define END_OPTIONS 2000
-#define END_LONG_OPTIONS                                                   \
-	{ "device", required_argument, NULL, END_OPTIONS },                \
-		{ "key", required_argument, NULL, END_OPTIONS + 1 },       \
-		{ "device-key", required_argument, NULL, END_OPTIONS + 2 }, \
+#define END_LONG_OPTIONS                                                       \
+	{ "device", required_argument, NULL, END_OPTIONS },                    \
+		{ "key", required_argument, NULL, END_OPTIONS + 1 },           \
+		{ "device-key", required_argument, NULL, END_OPTIONS + 2 },    \
 		{ "preshared-key", required_argument, NULL, END_OPTIONS + 3 }, \
-		{ "inner", required_argument, NULL, END_OPTIONS + 4 },     \
-		{ "tunnel-netns", required_argument, NULL, END_OPTIONS + 5 }, \
-		{ "listen", required_argument, NULL, END_OPTIONS + 6 },    \
-		{ "clear", required_argument, NULL, END_OPTIONS + 7 },     \
-		{ "clear-netns", required_argument, NULL, END_OPTIONS + 8 }, \
-		{ "port", required_argument, NULL, END_OPTIONS + 9 },      \
-		{ "to", required_argument, NULL, END_OPTIONS + 10 },       \
-		{ "peers", required_argument, NULL, END_OPTIONS + 11 },    \
-		{ "cores", required_argument, NULL, END_OPTIONS + 12 },    \
-		{ "mtu", required_argument, NULL, END_OPTIONS + 13 },      \
+		{ "inner", required_argument, NULL, END_OPTIONS + 4 },         \
+		{ "tunnel-netns", required_argument, NULL, END_OPTIONS + 5 },  \
+		{ "listen", required_argument, NULL, END_OPTIONS + 6 },        \
+		{ "clear", required_argument, NULL, END_OPTIONS + 7 },         \
+		{ "clear-netns", required_argument, NULL, END_OPTIONS + 8 },   \
+		{ "port", required_argument, NULL, END_OPTIONS + 9 },          \
+		{ "to", required_argument, NULL, END_OPTIONS + 10 },           \
+		{ "peers", required_argument, NULL, END_OPTIONS + 11 },        \
+		{ "cores", required_argument, NULL, END_OPTIONS + 12 },        \
+		{ "mtu", required_argument, NULL, END_OPTIONS + 13 },          \
 		{ "ahead-memory", required_argument, NULL, END_OPTIONS + 14 }, \
-		{ "wait-for-device", no_argument, NULL, END_OPTIONS + 15 }, \
-		{ "no-offload", no_argument, NULL, END_OPTIONS + 16 },     \
-	{                                                                  \
-		"print-peers", optional_argument, NULL, END_OPTIONS + 17   \
+		{ "wait-for-device", no_argument, NULL, END_OPTIONS + 15 },    \
+		{ "no-offload", no_argument, NULL, END_OPTIONS + 16 },         \
+	{                                                                      \
+		"print-peers", optional_argument, NULL, END_OPTIONS + 17       \
 	}
 
 /* True: it was one of them. */
@@ -62,11 +62,5 @@ void end_options_fini(struct end_options *o);
 
 /* The peers as the device wants them, on stdout.  Returns enum bench_exit. */
 int end_options_print_peers(const struct end_options *o);
-
-/*
- * A number: 0, or -1 after it was said.  number_option: with a suffix k or M, from `least` to
- * `most`.
- */
-int number_option(const char *name, const char *text, double least, double most, double *ret);
 
 #endif

@@ -12,37 +12,29 @@
 #include <string.h>
 
 #include "bench/command.h"
+#include "bench/harness/number.h"
 #include "bench/harness/run.h"
 #include "bench/trial/device_socket.h"
+#include "bench/trial/load_options.h"
 #include "bench/tunnel/end_options.h"
 #include "bench/tunnel/print_trial.h"
 #include "lib/base/err.h"
 #include "lib/crypto/aead.h"
 
 #define DEFAULT_SECONDS 5.0
-#define DEFAULT_DRAIN_S 1.0
-#define DEFAULT_FLOWS   4
 
 enum generate_option {
-	OPTION_DIRECTION = 1,
-	OPTION_RATE,
+	OPTION_RATE = 1,
 	OPTION_SECONDS,
-	OPTION_DRAIN,
-	OPTION_SIZE,
-	OPTION_FLOWS,
-	OPTION_AHEAD,
 	OPTION_REPEAT,
-	OPTION_IN_MEMORY,
 	OPTION_HELP,
 };
 
 struct generate {
 	struct bench_run_options run_options;
 	struct end_options ends;
-	const char *size_text, *direction_text;
-	bool in_memory;
-	double rate_pps, seconds, drain_s, n_flows, n_repeat;
-	struct sizes sizes;
+	struct load_options load;
+	double rate_pps, seconds, n_repeat;
 	struct trial_request request;
 	struct bench_run *run;
 	char what[320]; /* the trial, for progress */
@@ -56,32 +48,18 @@ static const char usage[] =
 	"both\n"
 	"ends are ours.  With the sending end only, it sends to `sluice-bench sink` elsewhere.\n"
 	"\n"
-	"The load\n"
-	"  --direction WAY        inbound (tunnel to cleartext), outbound, or both; inbound "
-	"unless given\n"
-	"  --rate PPS             packets per second, both ways together: 2000, 50k, 1.5M; or "
-	"max\n"
+	"The trial\n"
+	"  --rate PPS             packets per second, both ways together: 2000, 50k, 1.5M; or max\n"
 	"  --seconds S            of sending, 5 unless given\n"
-	"  --drain S              wait so long for the last packets, 1 unless given\n"
-	"  --size SIZES           inner packets: 64, imix, tcp, or a mix like 7x64,4x528,1x1408\n"
-	"  --flows N              4 unless given\n"
-	"  --ahead                seal all packets before the clock starts\n"
-	"  --ahead-memory MIB     what that may take, half of the free memory unless given\n"
 	"  --repeat N             so many trials\n"
-	"  --in-memory            the device is Sluice's data plane in this program's memory (T2)\n"
 	"  --to ADDR[:PORT]       the sink elsewhere (with the sending end only)\n";
 
 static const struct option long_options[] = {
-	{ "direction", required_argument, NULL, OPTION_DIRECTION },
 	{ "rate", required_argument, NULL, OPTION_RATE },
 	{ "seconds", required_argument, NULL, OPTION_SECONDS },
-	{ "drain", required_argument, NULL, OPTION_DRAIN },
-	{ "size", required_argument, NULL, OPTION_SIZE },
-	{ "flows", required_argument, NULL, OPTION_FLOWS },
-	{ "ahead", no_argument, NULL, OPTION_AHEAD },
 	{ "repeat", required_argument, NULL, OPTION_REPEAT },
-	{ "in-memory", no_argument, NULL, OPTION_IN_MEMORY },
 	{ "help", no_argument, NULL, OPTION_HELP },
+	LOAD_LONG_OPTIONS,
 	END_LONG_OPTIONS,
 	BENCH_RUN_LONG_OPTIONS,
 	{},
@@ -101,10 +79,6 @@ set_number(struct generate *g, int option)
 		return number_option("rate", optarg, 0.1, 1e9, &g->rate_pps);
 	case OPTION_SECONDS:
 		return number_option("seconds", optarg, 0.01, 86400, &g->seconds);
-	case OPTION_DRAIN:
-		return number_option("drain", optarg, 0, 60, &g->drain_s);
-	case OPTION_FLOWS:
-		return number_option("flows", optarg, 1, FLOW_MAX, &g->n_flows);
 	default:
 		return number_option("repeat", optarg, 1, 1e6, &g->n_repeat);
 	}
@@ -114,44 +88,21 @@ set_number(struct generate *g, int option)
 static int
 read_option(struct generate *g, int option)
 {
-	switch (option) {
-	case OPTION_DIRECTION:
-		g->direction_text = optarg;
-		return 0;
-	case OPTION_SIZE:
-		g->size_text = optarg;
-		return 0;
-	case OPTION_AHEAD:
-		g->request.encrypt_ahead = true;
-		return 0;
-	case OPTION_IN_MEMORY:
-		g->in_memory = true;
-		return 0;
-	case OPTION_HELP:
-		printf("%s%s%s", usage, end_options_help, bench_run_help);
-		return -1;
-	case '?':
-		return BENCH_USAGE;
-	default:
-		if (end_option(&g->ends, option, optarg) ||
-			bench_run_option(&g->run_options, option, optarg))
-			return 0;
-		return set_number(g, option) < 0 ? BENCH_USAGE : 0;
-	}
-}
+	int of_load;
 
-static int
-set_direction(struct generate *g)
-{
-	for (unsigned i = 0; i < 3; i++) {
-		if (strcmp(g->direction_text, trial_direction_names[i]) == 0) {
-			g->request.direction = (enum trial_direction)i;
-			return BENCH_OK;
-		}
+	if (option == OPTION_HELP) {
+		printf("%s%s%s%s", usage, load_options_help, end_options_help, bench_run_help);
+		return -1;
 	}
-	bench_error("no such direction", "it is inbound, outbound or both", "--direction %s",
-		g->direction_text);
-	return BENCH_USAGE;
+	if (option == '?')
+		return BENCH_USAGE;
+	of_load = load_option(&g->load, option, optarg);
+	if (of_load != 0)
+		return of_load < 0 ? BENCH_USAGE : 0;
+	if (end_option(&g->ends, option, optarg) ||
+		bench_run_option(&g->run_options, option, optarg))
+		return 0;
+	return set_number(g, option) < 0 ? BENCH_USAGE : 0;
 }
 
 static int
@@ -159,25 +110,11 @@ set_request(struct generate *g)
 {
 	const struct tunnel_config *t = &g->ends.config.tunnel;
 	bool is_v6 = t->inner.family == ADDR_V6 || g->ends.config.clear.family == ADDR_V6;
-	const char *why = NULL;
+	int status = load_options_read(&g->load, t->mtu, is_v6, t->n_peers, &g->request);
 
-	if (set_direction(g) != BENCH_OK)
-		return BENCH_USAGE;
-	if (sizes_parse(g->size_text, t->mtu != 0 ? t->mtu : FLOW_MAX_LEN,
-		    is_v6 ? FLOW_MIN_LEN6 : FLOW_MIN_LEN4, &g->sizes, &why) < 0) {
-		bench_error(why, "give one like 64 or 1420, imix, tcp, or 7x64,4x528,1x1408",
-			"--size %s", g->size_text);
-		return BENCH_USAGE;
-	}
 	g->request.rate_pps = g->rate_pps;
 	g->request.seconds = g->seconds;
-	g->request.drain_seconds = g->drain_s;
-	g->request.sizes = &g->sizes;
-	g->request.n_flows = (uint32_t)g->n_flows;
-	// Every peer has a flow.
-	if (g->request.n_flows < t->n_peers)
-		g->request.n_flows = t->n_peers < FLOW_MAX ? t->n_peers : FLOW_MAX;
-	return BENCH_OK;
+	return status;
 }
 
 static int
@@ -185,13 +122,8 @@ read_options(struct generate *g, int argc, char **argv)
 {
 	int c, status = BENCH_OK;
 
-	*g = (struct generate){ .seconds = DEFAULT_SECONDS,
-		.drain_s = DEFAULT_DRAIN_S,
-		.n_flows = DEFAULT_FLOWS,
-		.n_repeat = 1,
-		.rate_pps = 1000,
-		.size_text = "1420",
-		.direction_text = "inbound" };
+	*g = (struct generate){ .seconds = DEFAULT_SECONDS, .n_repeat = 1, .rate_pps = 1000 };
+	load_options_init(&g->load);
 	optind = 1;
 	while (status == BENCH_OK && (c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		status = read_option(g, c);
@@ -263,9 +195,9 @@ one_trial(struct generate *g, struct device *d, unsigned nth)
 	bool is_cut;
 
 	snprintf(key, sizeof(key), "%s/%s/%s/%g/%g/%u flows/%u peers%s/%u", d->name,
-		g->direction_text, g->sizes.text, g->rate_pps, g->seconds, g->request.n_flows,
+		g->load.direction, g->load.sizes.text, g->rate_pps, g->seconds, g->request.n_flows,
 		g->ends.config.tunnel.n_peers, g->request.encrypt_ahead ? "/ahead" : "", nth);
-	snprintf(g->what, sizeof(g->what), "%s %s", g->direction_text, g->sizes.text);
+	snprintf(g->what, sizeof(g->what), "%s %s", g->load.direction, g->load.sizes.text);
 	if (!bench_run_wants(g->run, key))
 		return 0;
 	if (d->run(d, &g->request, &result) < 0)
@@ -292,8 +224,8 @@ run_trials(struct generate *g, int argc, char **argv)
 			"no cipher");
 		return BENCH_FAILED;
 	}
-	g->run = bench_run_begin(&g->run_options, g->in_memory ? "T2" : "T3", "generate", argc,
-		argv, (size_t)g->n_repeat, g->seconds + 1);
+	g->run = bench_run_begin(&g->run_options, g->load.is_in_memory ? "T2" : "T3", "generate",
+		argc, argv, (size_t)g->n_repeat, g->seconds + 1);
 	if (g->run == NULL)
 		return BENCH_FAILED;
 	d = make_device(g);
