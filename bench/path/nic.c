@@ -38,6 +38,7 @@ struct nic {
 	uint32_t tx_next;   // the driver writes here
 	uint32_t tx_reaped; // ... and gives back here
 	uint32_t device_read;
+	bool has_clflushopt;
 	volatile uint32_t rx_doorbell, tx_doorbell; // registers of the device
 };
 
@@ -207,6 +208,16 @@ static const struct port_ops nic_ops = { .rx = nic_rx, .tx = nic_tx, .is_idle = 
 
 // --- making it ---------------------------------------------------------------------------------
 
+// Asked once: in a virtual machine each question takes a microsecond or more.
+static bool
+has_clflushopt(void)
+{
+	uint32_t a, b, c, d;
+
+	__asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
+	return (b >> 23 & 1) != 0;
+}
+
 static void
 prepare_header(struct nic *nic)
 {
@@ -253,6 +264,7 @@ nic_create(const struct nic_config *config, struct nic **ret_nic)
 	};
 	strncpy(nic->port.name, config->name, sizeof(nic->port.name) - 1);
 	prepare_header(nic);
+	nic->has_clflushopt = has_clflushopt();
 	nic->rx = zeroed(ring * sizeof(*nic->rx));
 	nic->rx_pkts = zeroed(ring * sizeof(struct pkt *));
 	nic->tx = zeroed(ring * sizeof(*nic->tx));
@@ -289,32 +301,21 @@ nic_port(struct nic *nic)
 
 // --- the device --------------------------------------------------------------------------------
 
-static bool
-has_clflushopt(void)
-{
-	uint32_t a, b, c, d;
-
-	__asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
-	return (b >> 23 & 1) != 0;
-}
-
 // What the device has written is not in the driver's own caches.
 static void
-move_lines(enum nic_lines lines, const void *data, size_t len)
+move_lines(const struct nic *nic, const void *data, size_t len)
 {
 	const uint8_t *first = (const uint8_t *)((uintptr_t)data & ~(uintptr_t)(LINE - 1));
 	const uint8_t *end = (const uint8_t *)data + len;
-	static int has_opt = -1;
+	enum nic_lines lines = nic->config.lines;
 
 	if (lines == NIC_LINES_LEFT)
 		return;
-	if (has_opt < 0)
-		has_opt = has_clflushopt();
 	for (const uint8_t *p = first; p < end; p += LINE) {
 		if (lines == NIC_LINES_SHARED)
 			__asm__ volatile(".byte 0x0f, 0x1c, 0x00" ::"a"(p)
 					 : "memory"); // cldemote (%rax)
-		else if (has_opt)
+		else if (nic->has_clflushopt)
 			__asm__ volatile(".byte 0x66, 0x0f, 0xae, 0x38" ::"a"(p)
 					 : "memory"); // clflushopt
 		else
@@ -343,8 +344,8 @@ nic_receive(struct nic *nic, const uint16_t *lens, const uint32_t *hashes, uint3
 		d->len = lens[i];
 		d->flow_hash = hashes[i];
 		d->status = NIC_DONE;
-		move_lines(nic->config.lines, (void *)(uintptr_t)d->address, lens[i]);
-		move_lines(nic->config.lines, d, sizeof(*d));
+		move_lines(nic, (void *)(uintptr_t)d->address, lens[i]);
+		move_lines(nic, d, sizeof(*d));
 	}
 }
 
@@ -370,6 +371,6 @@ nic_sent(struct nic *nic, uint32_t n)
 		struct nic_tx_descriptor *d = &nic->tx[nic->device_read++ & nic->mask];
 
 		d->status = NIC_DONE;
-		move_lines(nic->config.lines, d, sizeof(*d));
+		move_lines(nic, d, sizeof(*d));
 	}
 }
