@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What bash proposes for a command line that begins with `sluice`: every command and option, and nothing else.
+"""What bash proposes for a command line that begins with `sluice`, or `sluice-bench`: every command and option, and nothing else.
 
     completion_test.py --bin DIR   DIR: a prefix that `meson install` filled, or a build folder
 """
@@ -12,18 +12,20 @@ from tap import Tap
 
 SCRIPT = os.path.join(ROOT, "controlplane", "cli", "completion", "sluice.bash")
 PLACES = ("bin/sluice", "controlplane/cli/sluice", "sluice")
+BENCH_SCRIPT = os.path.join(ROOT, "bench", "completion", "sluice-bench.bash")
+BENCH_PLACES = ("bin/sluice-bench", "bench/sluice-bench", "sluice-bench")
 SIDE_PLACES = {"sluice-dataplane": ("bin", "dataplane"), "sluice-controlplane": ("bin", "controlplane/gateway")}
 RUN = """
-source "$1"; shift
+source "$1"; complete=$2; shift 2
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-_sluice
+"$complete"
 ((${#COMPREPLY[@]} == 0)) || printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def proposals(*words, folder=None):
+def proposals(*words, folder=None, script=SCRIPT, function="_sluice"):
     """For these words, the last of which is being typed."""
-    run = subprocess.run(["bash", "--norc", "-c", RUN, "bash", SCRIPT, *words], capture_output=True, text=True,
+    run = subprocess.run(["bash", "--norc", "-c", RUN, "bash", script, function, *words], capture_output=True, text=True,
                          cwd=folder, timeout=30)
     return sorted(run.stdout.splitlines()) if run.returncode == 0 and not run.stderr else run.stderr or run.returncode
 
@@ -67,6 +69,34 @@ def check_values(tap):
         tap.equal(proposals("sluice", "status", "gat", folder=folder), [], "status takes none")
 
 
+def bench_proposals(*words, folder=None):
+    return proposals(*words, folder=folder, script=BENCH_SCRIPT, function="_sluice_bench")
+
+
+def check_bench(tap, bench):
+    """It asks the program, so what is tested is that it understands each command's help."""
+    overview = said_by(bench, "--help")
+    commands = re.findall(r"(?m)^  ([a-z]+) +\S", overview.partition("\nTiers")[0])
+    tap.ok(len(commands) >= 6, "`sluice-bench --help` lists the commands", overview)
+    tap.equal(bench_proposals(bench, ""), sorted(commands + ["--help", "--version"]), "all of its commands are proposed")
+    tap.equal(bench_proposals(bench, "cry"), ["crypto"], "what was typed narrows them")
+    tap.equal(bench_proposals(bench, "help", ""), sorted(commands), "help takes a command")
+    tap.equal(bench_proposals(bench, "help", "crypto", ""), [], "and one only")
+    for command in commands:
+        wanted = sorted(options_in(said_by(bench, command, "--help")))
+        tap.equal(bench_proposals(bench, command, "-"), wanted, f"sluice-bench {command} has these options")
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(os.path.join(folder, "results"))
+        open(os.path.join(folder, "result one.jsonl"), "w").close()
+        both = ["result one.jsonl", "results"]
+        tap.equal(bench_proposals(bench, "crypto", "--out", "res", folder=folder), both, "--out takes a file")
+        tap.equal(bench_proposals(bench, "crypto", "--out", "=", "res", folder=folder), both, "--out=file too")
+        tap.equal(bench_proposals(bench, "size", "--bin", "res", folder=folder), ["results"], "a folder where the help says DIR")
+        tap.equal(bench_proposals(bench, "crypto", "--sizes", "res", folder=folder), [], "a number is not proposed")
+        tap.equal(bench_proposals(bench, "report", "res", folder=folder), both, "report takes files")
+        tap.equal(bench_proposals(bench, "crypto", "res", folder=folder), [], "crypto takes none")
+
+
 def check_program(tap, folder, name):
     path = next((p for p in (os.path.join(folder, d, name) for d in SIDE_PLACES[name]) if os.access(p, os.X_OK)), None)
     if path is None:
@@ -88,6 +118,11 @@ def main():
     check_values(tap)
     for name in SIDE_PLACES:
         check_program(tap, options.bin, name)
+    bench = next((p for p in (os.path.join(options.bin, place) for place in BENCH_PLACES) if os.access(p, os.X_OK)), None)
+    if bench is None:
+        tap.skip("sluice-bench has its options", "it is not built")
+    else:
+        check_bench(tap, os.path.abspath(bench))
     return tap.done()
 
 
