@@ -1,39 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * ChaCha20-Poly1305 for AVX2 across packets: a pass computes eight blocks of the cipher, of
- * whatever packets are at hand, and meanwhile sums up packets whose ciphertext is there.
+ * ChaCha20-Poly1305 for AVX2 across packets: a pass computes eight blocks of the cipher, of whatever
+ * packets are at hand, and meanwhile sums up packets whose ciphertext is there.
  *
  * Source: RFC 8439 section 2.8, without associated data; the design and its figures are in
  *         ../shared/design/performance.md section 1.5.
  *
  * A burst is cut into lanes, one per block.  Each packet needs block 0 for its one-time key and
  * blocks 1, 2, ... for its data.  A lane works on the packet itself, in place, if the block is a
- * whole one, otherwise on a spare block of ours.
+ * whole one, otherwise on a block of ours.
  *
  * Sealing, the cipher runs ahead and Poly1305 follows it.  Opening, Poly1305 runs ahead, and only
  * packets that it found authentic are deciphered.
+ *
+ * The instructions here are not hidden behind the vector unit's work as those of the pass are, so
+ * there should be few of them.
  */
 
 #include <immintrin.h>
 #include <string.h>
 
+#include "lib/base/bytes.h"
 #include "lib/base/secret.h"
 #include "lib/crypto/aead_avx2_pass.h"
-#include "lib/crypto/aead_avx2_poly.h"
 #include "lib/crypto/aead_backend.h"
 
 #define GROUP 8 /* packets whose keys are made at once: a pass of them */
 
-/* What a spare block is for. */
-enum use {
-	USE_NONE, /* the pass has lanes left over */
-	USE_KEY,  /* block 0 */
-	USE_END,  /* the last block of the data, not a whole one */
-};
-
-struct spare {
+/* A lane whose block is the end of a packet, and not a whole one. */
+struct end_lane {
 	uint8_t lane;
-	uint8_t use;
 	uint8_t packet;
 };
 
@@ -49,8 +45,9 @@ struct burst {
 	size_t cipher_packet, cipher_block;
 	size_t sum_packet, sum_unit;
 
-	size_t n_lanes, n_spares; /* of the pass being prepared */
-	struct spare spares[PASS_LANES];
+	size_t n_lanes, n_ends; /* of the pass being prepared */
+	struct end_lane ends[PASS_LANES];
+
 	uint8_t n_ahead[AEAD_BURST]; /* blocks of key stream made ahead, of each packet */
 	size_t n_ahead_used;
 
@@ -58,54 +55,97 @@ struct burst {
 	struct pass pass;
 	_Alignas(32) uint8_t blocks[PASS_LANES][CHACHA_BLOCK]; /* zero between passes */
 	_Alignas(32) uint8_t ahead[PASS_LANES][CHACHA_BLOCK];
-	struct poly polys[AEAD_BURST];
+	_Alignas(32) uint8_t idle[CHACHA_BLOCK]; /* for lanes left over */
+	_Alignas(32) struct poly polys[AEAD_BURST];
 };
+
+static_assert(sizeof(struct poly) % 32 == 0, "cleared by vectors");
+
+static size_t
+min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static __m128i
+load_vector(const uint8_t *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+static void
+store_vector(uint8_t *p, __m128i v)
+{
+	_mm_storeu_si128((__m128i *)(void *)p, v);
+}
+
+// In steps of 32 bytes, which p must be aligned to.
+static inline void
+clear(void *p, size_t len)
+{
+	for (size_t i = 0; i < len; i += 32)
+		_mm256_store_si256((__m256i *)(void *)((uint8_t *)p + i), _mm256_setzero_si256());
+}
 
 /* ---- lanes ---- */
 
-static void
-set_lane(struct burst *b, uint8_t *data, const struct aead_job *job, size_t block)
+static __m128i
+tail_of(const struct aead_job *job, size_t block)
+{
+	return _mm_set_epi64x((int64_t)job->counter, (int64_t)block);
+}
+
+static inline void
+add_lane(struct burst *b, const struct aead_job *job, uint8_t *data, size_t block)
 {
 	struct lane *lane = &b->pass.lanes[b->n_lanes++];
 
 	lane->key = job->key;
 	lane->data = data;
-	lane->tail = _mm_set_epi64x((int64_t)job->counter, (int64_t)block);
+	lane->tail = tail_of(job, block);
 }
 
-static void
-set_spare_lane(struct burst *b, enum use use, size_t packet, size_t block)
+// The next n whole blocks of the packet at the cursor.
+static inline void
+add_whole_blocks(struct burst *b, const struct aead_job *job, size_t n)
 {
-	b->spares[b->n_spares++] = (struct spare){
-		.lane = (uint8_t)b->n_lanes, .use = use, .packet = (uint8_t)packet
-	};
-	set_lane(b, b->blocks[b->n_lanes], &b->jobs[packet], block);
+	struct lane *lane = &b->pass.lanes[b->n_lanes];
+	struct lane *end = lane + n;
+	const uint8_t *key = job->key;
+	uint8_t *data = job->data + b->cipher_block * CHACHA_BLOCK;
+	__m128i tail = tail_of(job, b->cipher_block + 1);
+
+	b->n_lanes += n;
+	b->cipher_block += n;
+	if (n == PASS_LANES) {
+		b->pass.is_run = 1;
+		end = lane + 1;
+	}
+	for (; lane < end; lane++) {
+		lane->key = key;
+		lane->data = data;
+		lane->tail = tail;
+		data += CHACHA_BLOCK;
+		tail = _mm_add_epi64(tail, _mm_set_epi64x(0, 1));
+	}
 }
 
-static void
-add_keys(struct burst *b, size_t end)
-{
-	while (b->n_lanes < PASS_LANES && b->n_keyed < end)
-		set_spare_lane(b, USE_KEY, b->n_keyed++, 0);
-}
-
-// Lanes for what is left of one packet; false if the pass is full before its end.
-static bool
+// What is left of the packet at the cursor; false if the pass is full before its end.
+static inline bool
 add_packet(struct burst *b, const struct aead_job *job)
 {
 	size_t whole = job->len / CHACHA_BLOCK;
 
-	while (b->cipher_block < whole) {
-		if (b->n_lanes == PASS_LANES)
-			return false;
-		set_lane(b, job->data + b->cipher_block * CHACHA_BLOCK, job, b->cipher_block + 1);
-		b->cipher_block++;
-	}
-	if (b->cipher_block * CHACHA_BLOCK < job->len) {
-		if (b->n_lanes == PASS_LANES)
-			return false;
-		set_spare_lane(b, USE_END, b->cipher_packet, whole + 1);
-	}
+	if (b->cipher_block < whole)
+		add_whole_blocks(b, job,
+			min_size(whole - b->cipher_block, PASS_LANES - b->n_lanes));
+	if (b->cipher_block * CHACHA_BLOCK >= job->len)
+		return true;
+	if (b->n_lanes == PASS_LANES)
+		return false;
+	b->ends[b->n_ends++] =
+		(struct end_lane){ (uint8_t)b->n_lanes, (uint8_t)b->cipher_packet };
+	add_lane(b, job, b->blocks[b->n_lanes], whole + 1);
 	return true;
 }
 
@@ -116,18 +156,31 @@ next_packet(struct burst *b)
 	b->cipher_block = 0;
 }
 
-/* ---- the pass ---- */
-
 static void
-clear_block(uint8_t block[static CHACHA_BLOCK])
+add_keys(struct burst *b, size_t end)
 {
-	_mm256_store_si256((__m256i *)block, _mm256_setzero_si256());
-	_mm256_store_si256((__m256i *)(block + 32), _mm256_setzero_si256());
+	for (; b->n_lanes < PASS_LANES && b->n_keyed < end; b->n_keyed++) {
+		struct poly *poly = &b->polys[b->n_keyed];
+
+		clear(poly, sizeof(*poly));
+		add_lane(b, &b->jobs[b->n_keyed], (uint8_t *)poly, 0);
+	}
 }
 
-// The data's last block, or what there is of it.  Whole vectors: at the very end they reach into
-// the tag, which is behind the data, and leave it as it is.
-static void
+/* ---- the pass ---- */
+
+/* All ones in the first len bytes, zero in the others; len <= 16. */
+static __m128i
+first_bytes(size_t len)
+{
+	static const uint8_t ones_then_zeros[32] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+	return load_vector(ones_then_zeros + 16 - len);
+}
+
+// Whole vectors: at the packet's very end they reach into the tag, and leave it as it is.
+static inline void
 crypt_block(uint8_t *data, const uint8_t *stream, size_t len)
 {
 	for (; len >= 16; len -= 16, data += 16, stream += 16)
@@ -140,85 +193,74 @@ crypt_block(uint8_t *data, const uint8_t *stream, size_t len)
 }
 
 static void
-use_spare(struct burst *b, const struct spare *spare)
-{
-	uint8_t *block = b->blocks[spare->lane];
-	const struct aead_job *job = &b->jobs[spare->packet];
-	size_t part = job->len % CHACHA_BLOCK;
-
-	if (spare->use == USE_KEY)
-		poly_init(&b->polys[spare->packet], block);
-	else if (spare->use == USE_END)
-		crypt_block(job->data + job->len - part, block, part);
-	clear_block(block);
-}
-
-static void
 run_pass(struct burst *b)
 {
 	while (b->n_lanes < PASS_LANES)
-		set_spare_lane(b, USE_NONE, 0, 0);
+		add_lane(b, &b->jobs[0], b->idle, 0);
 	aead_avx2_pass(&b->pass);
-	for (size_t i = 0; i < b->n_spares; i++)
-		use_spare(b, &b->spares[i]);
+	for (size_t i = 0; i < b->n_ends; i++) {
+		uint8_t *block = b->blocks[b->ends[i].lane];
+		const struct aead_job *job = &b->jobs[b->ends[i].packet];
+		size_t len = job->len % CHACHA_BLOCK;
+
+		crypt_block(job->data + job->len - len, block, len);
+		clear(block, CHACHA_BLOCK);
+	}
+	b->pass.is_run = 0;
 	b->n_lanes = 0;
-	b->n_spares = 0;
+	b->n_ends = 0;
 }
 
 /* ---- sums ---- */
 
-/*
- * Give the pass what it can sum: packets before `packet`, and n_units of that one.  Returns how
- * many of the units of a pass are used.
- */
-static size_t
+// n_units more of the packet at the cursor; its end too, if is_end.
+static inline void
+set_work(struct burst *b, struct poly_work *work, size_t n_units, bool is_end)
+{
+	const struct aead_job *job = &b->jobs[b->sum_packet];
+
+	work->poly = &b->polys[b->sum_packet];
+	work->data = job->data + b->sum_unit * POLY_UNIT;
+	work->n_units = n_units;
+	work->end = is_end ? job->len + 1 : 0;
+	b->sum_unit += n_units;
+	if (is_end) {
+		b->sum_packet++;
+		b->sum_unit = 0;
+	}
+}
+
+// Give the pass what it can sum: whole packets before `packet`, and n_units of that one.
+static void
 add_work(struct burst *b, size_t packet, size_t n_units)
 {
 	struct poly_work *work = b->pass.work;
 	size_t room = PASS_UNITS;
 
-	while (b->sum_packet <= packet && b->sum_packet < b->n) {
-		const struct aead_job *job = &b->jobs[b->sum_packet];
-		size_t whole = job->len / POLY_UNIT;
-		size_t there = b->sum_packet < packet ? whole : n_units;
-		size_t take = there - b->sum_unit < room ? there - b->sum_unit : room;
+	while (b->sum_packet < packet && work < b->pass.work + PASS_WORKS - 1) {
+		size_t left = b->jobs[b->sum_packet].len / POLY_UNIT - b->sum_unit;
 
-		if (take > 0) {
-			work->poly = &b->polys[b->sum_packet];
-			work->data = job->data + b->sum_unit * POLY_UNIT;
-			work->n_units = take;
-			work++;
-			b->sum_unit += take;
-			room -= take;
-		}
-		if (b->sum_packet == packet || b->sum_unit < whole)
+		if (left > room) {
+			n_units = b->sum_unit + room;
 			break;
-		b->sum_packet++;
-		b->sum_unit = 0;
+		}
+		set_work(b, work++, left, true);
+		room -= left;
 	}
-	work->n_units = 0;
-	return PASS_UNITS - room;
+	if (b->sum_packet <= packet && b->sum_unit < n_units && room > 0)
+		set_work(b, work++, min_size(n_units - b->sum_unit, room), false);
+	work->poly = NULL;
 }
 
-// Sum up the rest of the packet at the cursor, alone, up to its last whole unit.
+// Sum up the packet at the cursor, what is left of it, alone.
 static void
 sum_alone(struct burst *b)
 {
-	const struct aead_job *job = &b->jobs[b->sum_packet];
-	size_t n_units = job->len / POLY_UNIT - b->sum_unit;
+	size_t left = b->jobs[b->sum_packet].len / POLY_UNIT - b->sum_unit;
 
-	aead_avx2_poly(&b->polys[b->sum_packet], job->data + b->sum_unit * POLY_UNIT, n_units);
-	b->sum_packet++;
-	b->sum_unit = 0;
-}
-
-static __m128i
-tag_of(const struct burst *b, size_t packet)
-{
-	const struct aead_job *job = &b->jobs[packet];
-	size_t left = job->len % POLY_UNIT;
-
-	return poly_finish(&b->polys[packet], job->data + job->len - left, left, job->len);
+	set_work(b, b->pass.work, left, true);
+	b->pass.work[1].poly = NULL;
+	aead_avx2_sum(&b->pass);
 }
 
 /* ---- both directions ---- */
@@ -231,27 +273,22 @@ begin(struct burst *b, struct aead_job *jobs, size_t n)
 	b->n_keyed = 0;
 	b->cipher_packet = b->cipher_block = 0;
 	b->sum_packet = b->sum_unit = 0;
-	b->n_lanes = b->n_spares = 0;
-	b->pass.work[0].n_units = 0;
+	b->n_lanes = b->n_ends = 0;
 	b->n_ahead_used = 0;
 	memset(b->n_ahead, 0, sizeof(b->n_ahead));
-	for (size_t i = 0; i < PASS_LANES; i++)
-		clear_block(b->blocks[i]);
+	b->pass.is_run = 0;
+	clear(b->blocks, sizeof(b->blocks));
 }
 
 static void
 end(struct burst *b)
 {
 	secret_wipe(&b->pass, sizeof(b->pass));
-	secret_wipe(b->ahead, sizeof(b->ahead));
+	secret_wipe(b->idle, sizeof(b->idle));
+	if (b->n < PASS_LANES)
+		secret_wipe(b->ahead, sizeof(b->ahead));
 	secret_wipe(b->polys, b->n * sizeof(b->polys[0]));
 	_mm256_zeroall();
-}
-
-static size_t
-min_size(size_t a, size_t b)
-{
-	return a < b ? a : b;
 }
 
 /* ---- seal ---- */
@@ -263,8 +300,11 @@ add_lanes_to_seal(struct burst *b, size_t *group_end)
 {
 	for (;;) {
 		add_keys(b, *group_end);
-		while (b->cipher_packet < b->n_keyed && add_packet(b, &b->jobs[b->cipher_packet]))
+		while (b->cipher_packet < b->n_keyed && b->n_lanes < PASS_LANES) {
+			if (!add_packet(b, &b->jobs[b->cipher_packet]))
+				break;
 			next_packet(b);
+		}
 		if (b->n_lanes == PASS_LANES || *group_end == b->n)
 			return;
 		*group_end = min_size(*group_end + GROUP, b->n);
@@ -275,7 +315,7 @@ static void
 write_tags(struct burst *b, size_t from)
 {
 	for (size_t i = from; i < b->sum_packet; i++)
-		store_vector(b->jobs[i].data + b->jobs[i].len, tag_of(b, i));
+		memcpy(b->jobs[i].data + b->jobs[i].len, b->polys[i].tag, AEAD_TAG_LEN);
 }
 
 static void
@@ -323,9 +363,11 @@ verify(struct burst *b, size_t from)
 {
 	for (size_t i = from; i < b->sum_packet; i++) {
 		struct aead_job *job = &b->jobs[i];
-		__m128i diff = _mm_xor_si128(tag_of(b, i), load_vector(job->data + job->len));
+		const uint8_t *tag = job->data + job->len;
+		uint64_t diff = (load_le64(tag) ^ b->polys[i].tag[0]) |
+		                (load_le64(tag + 8) ^ b->polys[i].tag[1]);
 
-		job->ok = _mm_testz_si128(diff, diff);
+		job->ok = diff == 0;
 	}
 }
 
@@ -339,8 +381,8 @@ add_ahead(struct burst *b)
 		size_t n_blocks = (b->jobs[i].len + CHACHA_BLOCK - 1) / CHACHA_BLOCK;
 
 		while (b->n_ahead[i] < n_blocks && b->n_lanes < PASS_LANES) {
-			clear_block(b->ahead[n]);
-			set_lane(b, b->ahead[n++], &b->jobs[i], ++b->n_ahead[i]);
+			clear(b->ahead[n], CHACHA_BLOCK);
+			add_lane(b, &b->jobs[i], b->ahead[n++], ++b->n_ahead[i]);
 		}
 	}
 }

@@ -39,12 +39,18 @@
 	.fill 8, 4, 0x3320646e
 	.fill 8, 4, 0x79622d32
 	.fill 8, 4, 0x6b206574
+.Lsequence:
+	.long 0, 1, 2, 3, 4, 5, 6, 7
 .Lrotate_16:
 	.byte 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13
 	.byte 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13
 .Lrotate_8:
 	.byte 3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14
 	.byte 3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14
+.Lclamp: /* the bits of r that count */
+	.quad 0x0ffffffc0fffffff, 0x0ffffffc0ffffffc
+.Lones_then_zeros:
+	.quad -1, -1, 0, 0
 
 /* ---- Poly1305: h = (h + m) * r mod 2^130 - 5, in radix 2^64 ----
  *
@@ -62,12 +68,16 @@
 	add	\offset(DATA), H0
 	adc	\offset + 8(DATA), H1
 	adc	$1, H2
+	MULTIPLY_1
+	.endm
+
+	.macro MULTIPLY_1
 	mov	H0, %rdx
 	mulx	R0, A, B
 	mulx	R1, C, D
 	.endm
 
-	.macro STEP_2 offset
+	.macro STEP_2
 	mov	H1, %rdx
 	mulx	R1_5, H0, H1
 	add	H0, A
@@ -101,28 +111,33 @@
 	adc	$0, H2
 	.endm
 
+	.macro MULTIPLY
+	MULTIPLY_1
+	STEP_2
+	STEP_3
+	STEP_4
+	.endm
+
 	.macro IDLE_1 offset
 	.endm
-	.macro IDLE_2 offset
+	.macro IDLE_2
 	.endm
 	.macro IDLE_3
 	.endm
 	.macro IDLE_4
 	.endm
 
-	.macro POLY_LOAD poly /* may be A or %rdx */
+	.macro POLY_LOAD poly
 	mov	POLY_H(\poly), H0
 	mov	POLY_H + 8(\poly), H1
 	mov	POLY_H + 16(\poly), H2
 	mov	POLY_R(\poly), R0
 	mov	POLY_R + 8(\poly), R1
-	mov	POLY_5R1(\poly), R1_5
-	.endm
-
-	.macro POLY_STORE poly
-	mov	H0, POLY_H(\poly)
-	mov	H1, POLY_H + 8(\poly)
-	mov	H2, POLY_H + 16(\poly)
+	and	.Lclamp(%rip), R0
+	and	.Lclamp + 8(%rip), R1
+	mov	R1, R1_5
+	shr	$2, R1_5
+	add	R1, R1_5
 	.endm
 
 /* ---- ChaCha20 ---- */
@@ -164,7 +179,7 @@
 	\poly\()_1 \offset
 	XOR4	\d3, \a3, \d0, \a0, \d1, \a1, \d2, \a2
 	SHUFFLE4 \shuffle, \d3, \d0, \d1, \d2
-	\poly\()_2 \offset
+	\poly\()_2
 	vpaddd	WORD_11, %ymm\d3, %ymm11
 	vpaddd	%ymm\d0, %ymm\c0, %ymm\c0
 	vpaddd	%ymm\d1, %ymm\c1, %ymm\c1
@@ -222,15 +237,55 @@
  * 32 bytes of key stream, at offset in the block, for lanes i and i + 4: their first 16 bytes are
  * the halves of `first`, the others those of `second`.
  */
-	.macro CRYPT i, offset, first, second, temporary
-	mov	\i * LANE_SIZE + LANE_DATA(PASS), A
-	mov	(\i + 4) * LANE_SIZE + LANE_DATA(PASS), B
+	.macro CRYPT to_i, to_i_4, first, second, temporary
 	vperm2i128 $0x20, %ymm\second, %ymm\first, %ymm\temporary
 	vperm2i128 $0x31, %ymm\second, %ymm\first, %ymm\first
-	vpxor	\offset(A), %ymm\temporary, %ymm\temporary
-	vpxor	\offset(B), %ymm\first, %ymm\first
-	vmovdqu	%ymm\temporary, \offset(A)
-	vmovdqu	%ymm\first, \offset(B)
+	vpxor	\to_i, %ymm\temporary, %ymm\temporary
+	vpxor	\to_i_4, %ymm\first, %ymm\first
+	vmovdqu	%ymm\temporary, \to_i
+	vmovdqu	%ymm\first, \to_i_4
+	.endm
+
+	.macro CRYPT_EACH i, offset, first, second, temporary
+	mov	\i * LANE_SIZE + LANE_DATA(PASS), A
+	mov	(\i + 4) * LANE_SIZE + LANE_DATA(PASS), B
+	CRYPT	\offset(A), \offset(B), \first, \second, \temporary
+	.endm
+
+	.macro CRYPT_RUN i, offset, first, second, temporary /* A: the first lane's data */
+	CRYPT	\i*64+\offset(A), \i*64+256+\offset(A), \first, \second, \temporary
+	.endm
+
+/* The state as it was is added to what the rounds made of it; that is the key stream. */
+	.macro FINISH crypt
+	/* First halves of the blocks: words 0 to 7.  Registers 11 and 15 are the temporaries. */
+	vmovdqa	%ymm15, KEPT
+	vpaddd	.Lsigma(%rip), %ymm0, %ymm0
+	vpaddd	.Lsigma + 32(%rip), %ymm1, %ymm1
+	vpaddd	.Lsigma + 64(%rip), %ymm2, %ymm2
+	vpaddd	.Lsigma + 96(%rip), %ymm3, %ymm3
+	TRANSPOSE 0, 1, 2, 3, 11, 15
+	.irp	i, 4, 5, 6, 7
+	vpaddd	STATE(\i), %ymm\i, %ymm\i
+	.endr
+	TRANSPOSE 4, 5, 6, 7, 0, 1
+	\crypt	0, 0, 2, 6, 4
+	\crypt	1, 0, 3, 7, 5
+	\crypt	2, 0, 11, 0, 4
+	\crypt	3, 0, 15, 1, 5
+
+	/* Second halves. */
+	vmovdqa	WORD_11, %ymm11
+	vmovdqa	KEPT, %ymm15
+	.irp	i, 8, 9, 10, 11, 12, 13, 14, 15
+	vpaddd	STATE(\i), %ymm\i, %ymm\i
+	.endr
+	TRANSPOSE 8, 9, 10, 11, 0, 1
+	TRANSPOSE 12, 13, 14, 15, 2, 3
+	\crypt	0, 32, 10, 14, 4
+	\crypt	1, 32, 11, 15, 5
+	\crypt	2, 32, 0, 2, 4
+	\crypt	3, 32, 1, 3, 5
 	.endm
 
 	.macro SAVE_REGISTERS
@@ -254,6 +309,79 @@
 	.endm
 
 	.text
+
+/*
+ * The end of a piece of work: at a packet's end, the steps that its last bytes and its length need,
+ * and the tag; otherwise keep the sum.  Uses all but PASS, ROUNDS and the vectors.
+ */
+	.type	sum_end, @function
+	.balign 32
+sum_end:
+	.cfi_startproc
+	mov	PASS_AT(PASS), %rdx
+	mov	WORK_END(%rdx), %rcx
+	sub	$1, %rcx
+	jb	.Lsum_goes_on
+	and	$POLY_UNIT - 1, %ecx
+
+	sub	$16, %ecx
+	jb	.Lsum_part
+.Lsum_step:
+	STEP_1	0
+	STEP_2
+	STEP_3
+	STEP_4
+	add	$16, DATA
+	sub	$16, %ecx
+	jae	.Lsum_step
+.Lsum_part: /* bytes left: ecx + 16 */
+	cmp	$-16, %ecx
+	je	.Lsum_length
+	movslq	%ecx, %rcx
+	lea	.Lones_then_zeros(%rip), A
+	sub	%rcx, A
+	mov	(A), %rdx
+	mov	8(A), B
+	and	(DATA), %rdx
+	and	8(DATA), B
+	add	%rdx, H0
+	adc	B, H1
+	adc	$1, H2
+	MULTIPLY
+.Lsum_length: /* eight bytes for the additional data, of which there is none, and eight for ours */
+	mov	PASS_AT(PASS), %rdx
+	mov	WORK_END(%rdx), A
+	sub	$1, A
+	add	A, H1
+	adc	$1, H2
+	MULTIPLY
+
+	/* h is below 2 p: if h + 5 reaches 2^130, h is p or more.  No branch: h is secret. */
+	mov	H0, A
+	mov	H1, B
+	add	$5, A
+	adc	$0, B
+	adc	$0, H2
+	cmp	$4, H2
+	cmovae	A, H0
+	cmovae	B, H1
+	mov	PASS_AT(PASS), %rdx
+	mov	WORK_POLY(%rdx), A
+	add	POLY_S(A), H0
+	adc	POLY_S + 8(A), H1
+	mov	H0, POLY_TAG(A)
+	mov	H1, POLY_TAG + 8(A)
+	ret
+
+.Lsum_goes_on:
+	mov	WORK_POLY(%rdx), A
+	mov	H0, POLY_H(A)
+	mov	H1, POLY_H + 8(A)
+	mov	H2, POLY_H + 16(A)
+	ret
+	.cfi_endproc
+	.size	sum_end, . - sum_end
+
 	.globl	aead_avx2_pass
 	.hidden	aead_avx2_pass
 	.type	aead_avx2_pass, @function
@@ -262,6 +390,8 @@ aead_avx2_pass:
 	.cfi_startproc
 	SAVE_REGISTERS
 
+	cmpq	$0, PASS_RUN(PASS)
+	jne	.Lstate_of_run
 	LOAD_KEYS 0, 0, 2
 	LOAD_KEYS 1, 1, 3
 	LOAD_KEYS 2, 4, 8
@@ -273,6 +403,7 @@ aead_avx2_pass:
 	LOAD_TAIL 2, 12
 	LOAD_TAIL 3, 13
 	TRANSPOSE 0, 1, 12, 13, 14, 15
+.Lstate_there:
 	.irp	i, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	vmovdqa	%ymm\i, STATE(\i)
 	.endr
@@ -286,27 +417,46 @@ aead_avx2_pass:
 	lea	PASS_WORK(PASS), %rdx
 	jmp	.Lwork_begin
 
+.Lstate_of_run:
+	mov	LANE_KEY(PASS), A
+	vpbroadcastd (A), %ymm4
+	vpbroadcastd 4(A), %ymm5
+	vpbroadcastd 8(A), %ymm6
+	vpbroadcastd 12(A), %ymm7
+	vpbroadcastd 16(A), %ymm8
+	vpbroadcastd 20(A), %ymm9
+	vpbroadcastd 24(A), %ymm10
+	vpbroadcastd 28(A), %ymm11
+	vpbroadcastd LANE_TAIL(PASS), %ymm12
+	vpaddd	.Lsequence(%rip), %ymm12, %ymm12
+	vpxor	%ymm13, %ymm13, %ymm13
+	vpbroadcastd LANE_TAIL + 8(PASS), %ymm14
+	vpbroadcastd LANE_TAIL + 12(PASS), %ymm15
+	jmp	.Lstate_there
+
 	.balign 64
 .Lrounds_with_poly:
 	DOUBLE_ROUND STEP
 	add	$POLY_UNIT, DATA
 	sub	$1, ROUNDS
-	jz	.Lwork_end
+	jz	.Lrounds_end
 	sub	$1, UNITS
 	jns	.Lrounds_with_poly
 
+.Lwork_next:
+	call	sum_end
 	mov	PASS_AT(PASS), %rdx
-	mov	WORK_POLY(%rdx), A
-	POLY_STORE A
 	add	$WORK_SIZE, %rdx
 .Lwork_begin:
 	mov	%rdx, PASS_AT(PASS)
-	mov	WORK_UNITS(%rdx), UNITS
 	mov	WORK_POLY(%rdx), A
+	test	A, A
+	jz	.Lrounds_alone
+	mov	WORK_UNITS(%rdx), UNITS
 	mov	WORK_DATA(%rdx), DATA
-	sub	$1, UNITS
-	js	.Lrounds_alone
 	POLY_LOAD A
+	sub	$1, UNITS
+	js	.Lwork_next
 	jmp	.Lrounds_with_poly
 
 	.balign 64
@@ -316,74 +466,73 @@ aead_avx2_pass:
 	jnz	.Lrounds_alone
 	jmp	.Lfinish
 
-.Lwork_end:
-	mov	PASS_AT(PASS), %rdx
-	mov	WORK_POLY(%rdx), A
-	POLY_STORE A
-
+.Lrounds_end: /* UNITS is what is left of the work; there may be more work without units */
+	call	sum_rest
 .Lfinish:
-	/* First halves of the blocks: words 0 to 7.  Registers 11 and 15 are the temporaries. */
-	vmovdqa	%ymm15, KEPT
-	vpaddd	.Lsigma(%rip), %ymm0, %ymm0
-	vpaddd	.Lsigma + 32(%rip), %ymm1, %ymm1
-	vpaddd	.Lsigma + 64(%rip), %ymm2, %ymm2
-	vpaddd	.Lsigma + 96(%rip), %ymm3, %ymm3
-	TRANSPOSE 0, 1, 2, 3, 11, 15
-	.irp	i, 4, 5, 6, 7
-	vpaddd	STATE(\i), %ymm\i, %ymm\i
-	.endr
-	TRANSPOSE 4, 5, 6, 7, 0, 1
-	CRYPT	0, 0, 2, 6, 4
-	CRYPT	1, 0, 3, 7, 5
-	CRYPT	2, 0, 11, 0, 4
-	CRYPT	3, 0, 15, 1, 5
-
-	/* Second halves. */
-	vmovdqa	WORD_11, %ymm11
-	vmovdqa	KEPT, %ymm15
-	.irp	i, 8, 9, 10, 11, 12, 13, 14, 15
-	vpaddd	STATE(\i), %ymm\i, %ymm\i
-	.endr
-	TRANSPOSE 8, 9, 10, 11, 0, 1
-	TRANSPOSE 12, 13, 14, 15, 2, 3
-	CRYPT	0, 32, 10, 14, 4
-	CRYPT	1, 32, 11, 15, 5
-	CRYPT	2, 32, 0, 2, 4
-	CRYPT	3, 32, 1, 3, 5
-
+	cmpq	$0, PASS_RUN(PASS)
+	jne	.Lfinish_run
+	FINISH	CRYPT_EACH
+	RESTORE_REGISTERS
+	ret
+.Lfinish_run:
+	.cfi_adjust_cfa_offset 48
+	mov	LANE_DATA(PASS), A
+	FINISH	CRYPT_RUN
 	RESTORE_REGISTERS
 	ret
 	.cfi_endproc
 	.size	aead_avx2_pass, . - aead_avx2_pass
 
-	.globl	aead_avx2_poly
-	.hidden	aead_avx2_poly
-	.type	aead_avx2_poly, @function
-	.balign 64
-aead_avx2_poly: /* struct poly, data, n_units */
-	.cfi_startproc
-	SAVE_REGISTERS
-	mov	%rdx, UNITS
-	POLY_LOAD PASS
-	test	UNITS, UNITS
-	jz	.Lpoly_end
+/* All work from PASS_AT on; of the first, which is loaded, UNITS - 1 are left. */
+	.type	sum_rest, @function
 	.balign 32
-.Lpoly:
+sum_rest:
+	.cfi_startproc
+	sub	$1, UNITS
+	js	.Lrest_next
+.Lrest_unit:
 	.irp	offset, 0, 16, 32, 48
 	STEP_1	\offset
-	STEP_2	\offset
+	STEP_2
 	STEP_3
 	STEP_4
 	.endr
 	add	$POLY_UNIT, DATA
 	sub	$1, UNITS
-	jnz	.Lpoly
-.Lpoly_end:
-	POLY_STORE PASS
+	jns	.Lrest_unit
+.Lrest_next:
+	call	sum_end
+	mov	PASS_AT(PASS), %rdx
+	add	$WORK_SIZE, %rdx
+.Lrest_begin:
+	mov	%rdx, PASS_AT(PASS)
+	mov	WORK_POLY(%rdx), A
+	test	A, A
+	jz	.Lrest_end
+	mov	WORK_UNITS(%rdx), UNITS
+	mov	WORK_DATA(%rdx), DATA
+	POLY_LOAD A
+	sub	$1, UNITS
+	jns	.Lrest_unit
+	jmp	.Lrest_next
+.Lrest_end:
+	ret
+	.cfi_endproc
+	.size	sum_rest, . - sum_rest
+
+	.globl	aead_avx2_sum
+	.hidden	aead_avx2_sum
+	.type	aead_avx2_sum, @function
+	.balign 32
+aead_avx2_sum:
+	.cfi_startproc
+	SAVE_REGISTERS
+	lea	PASS_WORK(PASS), %rdx
+	call	.Lrest_begin
 	RESTORE_REGISTERS
 	ret
 	.cfi_endproc
-	.size	aead_avx2_poly, . - aead_avx2_poly
+	.size	aead_avx2_sum, . - aead_avx2_sum
 
 #endif
 	.section .note.GNU-stack, "", @progbits

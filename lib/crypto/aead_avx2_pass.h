@@ -12,12 +12,14 @@
 
 #define PASS_LANES 8  /* ChaCha20 blocks of a pass */
 #define PASS_UNITS 10 /* units of Poly1305 that fit into its rounds */
+#define PASS_WORKS 16 /* packets that they can be of, at most */
 #define POLY_UNIT  64 /* bytes: four steps of Poly1305, what is stitched into one double round */
 
 /* Offsets for the assembler; the assertions below hold them to the structures. */
-#define POLY_H     0
-#define POLY_R     24
-#define POLY_5R1   40
+#define POLY_R     0
+#define POLY_S     16
+#define POLY_TAG   32
+#define POLY_H     64
 #define LANE_KEY   0
 #define LANE_DATA  8
 #define LANE_TAIL  16
@@ -25,10 +27,12 @@
 #define WORK_POLY  0
 #define WORK_DATA  8
 #define WORK_UNITS 16
-#define WORK_SIZE  24
-#define PASS_WORK  (PASS_LANES * LANE_SIZE)
-#define PASS_AT    (PASS_WORK + (PASS_UNITS + 1) * WORK_SIZE)
-#define PASS_STATE 544
+#define WORK_END   24
+#define WORK_SIZE  32
+#define PASS_RUN   (PASS_LANES * LANE_SIZE)
+#define PASS_AT    (PASS_RUN + 8)
+#define PASS_WORK  (PASS_AT + 8)
+#define PASS_STATE 832
 
 #ifndef __ASSEMBLER__
 
@@ -38,12 +42,16 @@
 
 #include <immintrin.h>
 
-/* A sum under way.  h is below 2^130 + a little; r is clamped; r1_5 is r[1] * 5 / 4. */
+/*
+ * A sum under way.  The first 64 bytes, zero at the beginning, are what a lane makes the one-time
+ * key in: r (not clamped yet) and s are block 0 of the key stream.
+ */
 struct poly {
-	uint64_t h[3];
-	uint64_t r[2];
-	uint64_t r1_5;
-	uint64_t s[2]; /* added at the end */
+	uint64_t r[2], s[2];
+	uint64_t tag[2]; /* the result */
+	uint64_t unused[2];
+	uint64_t h[3]; /* zero at the beginning, then below 2^130 + a little */
+	uint64_t unused_too;
 };
 
 /* One block of the cipher: 64 bytes of key stream are added (XOR) to what data points at. */
@@ -53,24 +61,27 @@ struct lane {
 	__m128i tail; /* the state's last four words: number of the block, zero, counter */
 };
 
-/* Whole units of one packet's ciphertext. */
+/* Some units of one packet's ciphertext, perhaps its last; then also what follows them. */
 struct poly_work {
-	struct poly *poly;
+	struct poly *poly; /* NULL ends the list */
 	const uint8_t *data;
-	uint64_t n_units; /* 0 ends the list */
+	uint64_t n_units;
+	uint64_t end; /* 0: not the last; otherwise 1 + the packet's length in bytes */
 };
 
 struct pass {
 	struct lane lanes[PASS_LANES];
-	struct poly_work work[PASS_UNITS + 1]; /* at most PASS_UNITS units in all */
-	/* Scratch of the assembler; holds keys afterwards. */
-	const struct poly_work *at;
-	_Alignas(32) uint8_t state[16][32];
+	uint64_t is_run; /* all lanes are of one packet, in order, and only the first is filled in */
+	const struct poly_work *at; /* the assembler's */
+	struct poly_work work[PASS_WORKS + 1];
+	uint64_t unused[2];
+	_Alignas(32) uint8_t state[16][32]; /* the assembler's; holds keys afterwards */
 };
 
-static_assert(offsetof(struct poly, h) == POLY_H, "as in the assembler");
 static_assert(offsetof(struct poly, r) == POLY_R, "as in the assembler");
-static_assert(offsetof(struct poly, r1_5) == POLY_5R1, "as in the assembler");
+static_assert(offsetof(struct poly, s) == POLY_S, "as in the assembler");
+static_assert(offsetof(struct poly, tag) == POLY_TAG, "as in the assembler");
+static_assert(offsetof(struct poly, h) == POLY_H, "as in the assembler");
 static_assert(offsetof(struct lane, key) == LANE_KEY, "as in the assembler");
 static_assert(offsetof(struct lane, data) == LANE_DATA, "as in the assembler");
 static_assert(offsetof(struct lane, tail) == LANE_TAIL, "as in the assembler");
@@ -78,20 +89,22 @@ static_assert(sizeof(struct lane) == LANE_SIZE, "as in the assembler");
 static_assert(offsetof(struct poly_work, poly) == WORK_POLY, "as in the assembler");
 static_assert(offsetof(struct poly_work, data) == WORK_DATA, "as in the assembler");
 static_assert(offsetof(struct poly_work, n_units) == WORK_UNITS, "as in the assembler");
+static_assert(offsetof(struct poly_work, end) == WORK_END, "as in the assembler");
 static_assert(sizeof(struct poly_work) == WORK_SIZE, "as in the assembler");
-static_assert(offsetof(struct pass, work) == PASS_WORK, "as in the assembler");
+static_assert(offsetof(struct pass, is_run) == PASS_RUN, "as in the assembler");
 static_assert(offsetof(struct pass, at) == PASS_AT, "as in the assembler");
+static_assert(offsetof(struct pass, work) == PASS_WORK, "as in the assembler");
 static_assert(offsetof(struct pass, state) == PASS_STATE, "as in the assembler");
 
 /*
- * Eight blocks of ChaCha20, with the Poly1305 work of `work` between their rounds.  The work may
- * not lie in memory that a lane of the same pass writes.  Every lane needs a key and 64 bytes to
- * write to.
+ * Eight blocks of ChaCha20, with the Poly1305 work of the list between their rounds.  The work may
+ * not lie in memory that a lane of the same pass writes.  Every lane has a key and 64 bytes to
+ * write to.  A packet's last work reads up to 15 bytes behind the packet.
  */
 void aead_avx2_pass(struct pass *pass);
 
-/* n_units of Poly1305 alone. */
-void aead_avx2_poly(struct poly *poly, const uint8_t *data, size_t n_units);
+/* The Poly1305 work alone. */
+void aead_avx2_sum(struct pass *pass);
 
 #endif
 #endif
