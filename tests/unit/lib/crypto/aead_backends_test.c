@@ -4,6 +4,7 @@
  * forgeries; what lies around packets and keys; threads; the worker's sandbox.
  *
  * SLUICE_TEST_JOBS: how many random packets (a million).  SLUICE_TEST_SEED: another seed.
+ * SLUICE_TEST_EMULATED=1: an emulator runs this, a hundred times slower: a sample of everything.
  */
 
 #include <inttypes.h>
@@ -39,6 +40,13 @@
 #endif
 
 static struct arena *arena;
+
+// How much less is done where everything is slow.
+static enum {
+	FULL,
+	THIN,
+	THINNEST
+} thinness = IS_SANITIZED ? THIN : FULL;
 
 static uint64_t
 setting(const char *name, uint64_t otherwise)
@@ -104,21 +112,33 @@ count_wrong_of_length(const struct aead_backend *backend, size_t n, uint32_t len
 
 #define DENSE_LEN 2112 /* up to here every length */
 
+static bool
+is_length_tested(uint32_t len)
+{
+	bool at_block = len % 64 <= 1 || len % 64 == 63;
+
+	if (len > DENSE_LEN)
+		return thinness == THINNEST ? len % 1531 == 0
+		                            : len % 61 == 0 || (at_block && len % 256 < 64);
+	switch (thinness) {
+	case FULL:
+		return true;
+	case THIN:
+		return at_block || len % 7 == 0;
+	default:
+		return len < 64 ? len % 5 == 0 : (at_block && len < 600) || len % 97 == 0;
+	}
+}
+
 static void
 test_lengths(const struct aead_backend *backend)
 {
 	static const size_t ns[] = { 1, 2, 8, 20 };
-	uint32_t step = IS_SANITIZED || setting("SLUICE_TEST_JOBS", 0) != 0 ? 7 : 1;
-
 	for (size_t k = 0; k < sizeof(ns) / sizeof(ns[0]); k++) {
 		int wrong = 0, first = -1;
 
 		for (uint32_t len = 0; len <= ARENA_MAX_LEN; len++) {
-			bool at_block = len % 256 <= 1 || len % 256 == 255;
-
-			// Beyond the dense part a sample, and what is next to blocks.
-			if (len > DENSE_LEN ? !at_block && len % 61 != 0
-					    : len % step != 0 && len % 64 > 1 && len % 64 < 63)
+			if (!is_length_tested(len))
 				continue;
 			wrong += count_wrong_of_length(backend, ns[k], len, len);
 			if (wrong != 0 && first < 0)
@@ -141,7 +161,7 @@ test_alignments(const struct aead_backend *backend)
 		int wrong = 0;
 
 		for (size_t l = 0; l < sizeof(lens) / sizeof(lens[0]); l++) {
-			for (size_t shift = 0; shift < 64; shift++) {
+			for (size_t shift = 0; shift < 64; shift += thinness == THINNEST ? 13 : 1) {
 				for (size_t i = 0; i < ns[k]; i++)
 					arena_put(arena, i, (shift + i * 5) % 64, lens[l]);
 				wrong += arena_seal(arena, backend, ns[k]);
@@ -222,8 +242,9 @@ test_burst_sizes(const struct aead_backend *backend)
 {
 	int wrong = 0;
 
-	for (size_t n = 0; n <= ARENA_BURST; n++)
-		for (unsigned forged_of_16 = 0; forged_of_16 <= 16; forged_of_16 += 4)
+	for (size_t n = 0; n <= ARENA_BURST; n += thinness == THINNEST && n > 20 ? 11 : 1)
+		for (unsigned forged_of_16 = 0; forged_of_16 <= 16;
+			forged_of_16 += thinness == THINNEST ? 8 : 4)
 			wrong += count_wrong_in_burst(backend, n, forged_of_16);
 	tap_ok(wrong == 0, "bursts of 0 to %d, lengths and keys mixed", ARENA_BURST);
 }
@@ -251,7 +272,10 @@ random_burst(void)
 static void
 test_random_jobs(const struct aead_backend *backend)
 {
-	uint64_t jobs = setting("SLUICE_TEST_JOBS", IS_SANITIZED ? 100000 : 1000000), done = 0;
+	uint64_t jobs = setting("SLUICE_TEST_JOBS", thinness == FULL   ? 1000000
+						    : thinness == THIN ? 100000
+								       : 2000),
+		 done = 0;
 
 	while (done < jobs) {
 		uint64_t seed = arena->random;
@@ -305,7 +329,8 @@ test_forged_places(const struct aead_backend *backend)
 
 	for (size_t k = 0; k < sizeof(ns) / sizeof(ns[0]); k++)
 		for (size_t l = 0; l < sizeof(lens) / sizeof(lens[0]); l++)
-			if (!IS_SANITIZED || ns[k] < 32 || lens[l] == UINT32_MAX)
+			if (thinness == FULL || ns[k] < (thinness == THIN ? 32 : 10) ||
+				(thinness == THIN && lens[l] == UINT32_MAX))
 				wrong += count_wrong_verdicts(backend, ns[k], lens[l]);
 	tap_int(wrong, 0,
 		"forged at each place of bursts of 1 to 65, or all others forged: packets "
@@ -320,7 +345,8 @@ test_forged_bits(const struct aead_backend *backend)
 	int wrong = 0;
 
 	for (size_t l = 0; l < sizeof(lens) / sizeof(lens[0]); l++) {
-		for (size_t bit = 0; bit < (lens[l] + AEAD_TAG_LEN) * 8; bit++) {
+		for (size_t bit = 0; bit < (lens[l] + AEAD_TAG_LEN) * 8;
+			bit += thinness == THINNEST ? 11 : 1) {
 			put_mixed(3, lens[l]);
 			wrong += arena_seal(arena, backend, 3);
 			arena->jobs[1].data[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -524,11 +550,14 @@ main(int argc, char **argv)
 {
 	const struct aead_backend *backend = argc > 1 ? find(argv[1]) : NULL;
 	uint64_t seed = setting("SLUICE_TEST_SEED", 0x510ce);
+	bool emulated = setting("SLUICE_TEST_EMULATED", 0) != 0;
 
 	if (argc < 2)
 		tap_ok(false, "a back end's name is given");
 	if (backend == NULL)
 		return tap_done();
+	if (emulated)
+		thinness = THINNEST;
 	printf("# seed 0x%" PRIx64 "\n", seed);
 	arena = arena_create(seed);
 	test_rfc8439_cipher(backend);
@@ -541,7 +570,7 @@ main(int argc, char **argv)
 	test_counter_and_key(backend);
 	arena->random = seed != 0 ? seed : 1; // a failure's seed leads straight to its burst
 	test_random_jobs(backend);
-	if (setting("SLUICE_TEST_EMULATED", 0) != 0) {
+	if (emulated) {
 		tap_skip("threads and sandbox", "an emulator makes system calls of its own");
 		return tap_done();
 	}
