@@ -34,11 +34,11 @@ struct bench_run {
 };
 
 const char bench_run_help[] =
-	"  --json          print all trials as one JSON array instead of a table\n"
-	"  --out FILE      keep each trial as a line of FILE the moment it is done\n"
-	"  --resume        go on with FILE: what it has is not measured again\n"
-	"  --quiet         no progress on stderr\n"
-	"  --help          this\n";
+	"  --json                print all trials as one JSON array instead of a table\n"
+	"  --out FILE            keep each trial as a line of FILE the moment it is done\n"
+	"  --resume              go on with FILE: what it has is not measured again\n"
+	"  --quiet               no progress on stderr\n"
+	"  --help                this\n";
 
 static volatile sig_atomic_t stop_asked; // set by the handler
 
