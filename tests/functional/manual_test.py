@@ -4,7 +4,7 @@
 
     manual_test.py --bin DIR       DIR: a prefix that `meson install` filled, or a build folder
 """
-import argparse, os, re, shutil, subprocess, sys, tempfile
+import argparse, json, os, re, shutil, subprocess, sys, tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lab"))
@@ -13,6 +13,7 @@ from tap import Tap
 MAN = os.path.join(ROOT, "docs", "man")
 PLACES = {  # below --bin: installed, or in a build folder
     "sluice": ("bin/sluice", "controlplane/cli/sluice", "sluice"),
+    "sluice-bench": ("bin/sluice-bench", "bench/sluice-bench", "sluice-bench"),
     "sluice-dataplane": ("bin/sluice-dataplane", "dataplane/sluice-dataplane", "sluice-dataplane"),
     "sluice-controlplane": ("bin/sluice-controlplane", "controlplane/gateway/sluice-controlplane", "sluice-controlplane"),
 }
@@ -130,6 +131,36 @@ def check_program(tap, path, name):
     tap.equal(sorted(options_in(said_by(path, "--help"))), sorted(flags_in(page)), f"{name}.8 has exactly the options of --help")
 
 
+BENCH_SCRIPTS = ("compare", "report", "size")
+
+
+def check_bench(tap, path):
+    if path is None:
+        tap.skip("sluice-bench.1 describes the commands", "it is not built")
+        return
+    page = read("docs", "man", "sluice-bench.1")
+    overview = said_by(path, "--help")
+    commands = re.findall(r"(?m)^  ([a-z]+) +\S", overview.partition("\nTiers")[0])
+    described = items(section(page, "COMMANDS"))
+    tap.equal(sorted(described), sorted(commands), "sluice-bench.1 describes these commands and no other")
+    for command in commands:
+        text = described.get(command, "")
+        help_text = said_by(path, command, "--help")
+        own, said = flags_in(text), options_in(help_text)
+        if command in BENCH_SCRIPTS and "the script of" in help_text:
+            tap.skip(f"the options of {command} are in its page", "the script is not there")
+            continue
+        tap.equal(sorted(own - said), [], f"sluice-bench {command} has what its manual says")
+        if command in BENCH_SCRIPTS:
+            continue  # their help has more, for tests
+        shared = set().union(*(flags_in(section(page, name)) for name in ["MEASURING", *re.findall(r"\bSx (\w+)", text)]))
+        tap.equal(sorted(said - own - shared), [], f"all options of sluice-bench {command} are described")
+    for member in ("machine", "build"):
+        words = set(re.findall(r"\w+", section(page, "TRIALS IN JSON")))
+        keys = set(json.loads(said_by(path, "machine"))[member])
+        tap.equal(sorted(keys - words), [], f"every member of {member} is in the page")
+
+
 def check_syntax(tap):
     pages = sorted(os.listdir(MAN))
     tap.ok(len(pages) >= 4, "there are manual pages", pages)
@@ -155,6 +186,7 @@ def main():
     check_examples(tap, sluice)
     check_drops(tap)
     check_status(tap)
+    check_bench(tap, program(options.bin, "sluice-bench"))
     for name in ("sluice-dataplane", "sluice-controlplane"):
         check_program(tap, program(options.bin, name), name)
     return tap.done()
