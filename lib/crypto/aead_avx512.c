@@ -13,8 +13,9 @@
 #include "lib/crypto/poly1305_avx512.h"
 
 #define PIECE_BYTES (24 << 10) /* of data from cipher to sums: stays in the nearest cache */
-#define LANES_MAX   2048       /* of a piece */
-#define SHORT_LEN   128        /* up to here sums are made of sixteen packets at once */
+#define LANES_MAX   1088       /* of a piece: more than the longest packet has */
+#define RUN_LEN     (CHACHA20_LANES * CHACHA20_BLOCK_LEN)
+#define SHORT_LEN   128 /* up to here sums are made of sixteen packets at once */
 
 /* A piece of a burst: what is worked on together. */
 struct piece {
@@ -22,8 +23,10 @@ struct piece {
 	struct aead_job *job[PACKETS_MAX];
 	size_t n;
 	struct chacha20_lanes lanes;
-	_Alignas(64) uint32_t lane[LANES_MAX + 2 * CHACHA20_LANES];
+	_Alignas(64) struct lane lane[LANES_MAX + 2 * CHACHA20_LANES];
+	uint8_t *lane_data[LANES_MAX + 2 * CHACHA20_LANES];
 	// Secret: wiped at the end.
+	struct chacha20_state of_keys[PACKETS_MAX / CHACHA20_LANES]; // input of the one-time keys
 	struct chacha20_state state[2];
 	struct poly1305_keys keys[PACKETS_MAX / POLY1305_LANES];
 	struct poly1305_tags tags[2]; // expected ones: of a forged packet the one that it lacks
@@ -128,32 +131,37 @@ static void
 piece_lanes(struct piece *x, uint64_t skip)
 {
 	const uint32_t *len = x->packets.len;
+	uint8_t *const *data = x->packets.data;
 	struct chacha20_lanes *l = &x->lanes;
 	size_t n = 0;
 
 	l->lane = x->lane;
-	for (size_t i = 0; i < x->n && len[i] >= 16 * CHACHA20_BLOCK_LEN; i++) {
-		uint32_t runs = len[i] / (16 * CHACHA20_BLOCK_LEN);
+	l->data = x->lane_data;
+	for (uint32_t i = 0; i < x->n && len[i] >= RUN_LEN; i++) {
+		uint32_t runs = skip >> i & 1 ? 0 : len[i] / RUN_LEN;
 
-		for (uint32_t r = 0; r < runs && !(skip >> i & 1); r++, n += 16)
-			lanes_write(x->lane + n, (uint32_t)i, 16 * r + 1);
+		for (uint32_t r = 0; r < runs; r++, n += 16)
+			lanes_write(l, n, i, 16 * r + 1, data[i] + (size_t)r * RUN_LEN, 16);
 	}
 	l->n_runs = n;
-	for (size_t i = 0; i < x->n; i++) {
-		uint32_t whole = len[i] / CHACHA20_BLOCK_LEN;
+	for (uint32_t i = 0; i < x->n; i++) {
+		uint32_t whole = len[i] / CHACHA20_BLOCK_LEN, in_runs = whole & ~15u;
 
-		lanes_write(x->lane + n, (uint32_t)i, (whole & ~15u) + 1);
-		n += skip >> i & 1 ? 0 : whole % 16;
+		lanes_write(l, n, i, in_runs + 1, data[i] + in_runs * CHACHA20_BLOCK_LEN,
+			whole - in_runs);
+		n += skip >> i & 1 ? 0 : whole - in_runs;
 	}
 	l->n_whole = n / 16 * 16;
-	for (size_t i = 0; i < x->n; i++) {
+	for (uint32_t i = 0; i < x->n; i++) {
+		uint32_t whole = len[i] / CHACHA20_BLOCK_LEN;
 		bool has_rest = len[i] % CHACHA20_BLOCK_LEN != 0;
 
-		x->lane[n] = (uint32_t)i << LANE_PACKET_SHIFT | (len[i] / CHACHA20_BLOCK_LEN + 1);
+		lane_write(l, n, i, whole + 1, data[i] + whole * CHACHA20_BLOCK_LEN);
 		n += has_rest && !(skip >> i & 1);
 	}
-	lanes_write(x->lane + n, 0, LANE_BLOCK_MASK - 16); // behind the end of packet 0
-	l->n = (n + 15) / 16 * 16;
+	while (n % 16 != 0)
+		lane_write(l, n++, 0, LANE_BLOCK_MAX, data[0]); // far behind its end
+	l->n = n;
 }
 
 static void
@@ -179,13 +187,13 @@ piece_keys(struct piece *x)
 {
 	__m512i v[16];
 
-	chacha20_load_keys(&x->state[0], &x->packets, 0);
+	chacha20_load_keys(&x->of_keys[0], &x->packets, 0);
 	for (size_t at = 0; at < x->n; at += CHACHA20_LANES) {
-		size_t turn = at / CHACHA20_LANES % 2;
+		size_t next = at + CHACHA20_LANES;
 
-		if (at + CHACHA20_LANES < x->n)
-			chacha20_load_keys(&x->state[turn ^ 1], &x->packets, at + CHACHA20_LANES);
-		chacha20_columns(&x->state[turn], v);
+		if (next < x->n)
+			chacha20_load_keys(&x->of_keys[next / CHACHA20_LANES], &x->packets, next);
+		chacha20_columns(&x->of_keys[at / CHACHA20_LANES], v);
 		keys_store(x->keys + at / POLY1305_LANES, v);
 	}
 }
@@ -193,33 +201,46 @@ piece_keys(struct piece *x)
 static __attribute__((noinline)) void
 piece_xor(struct piece *x)
 {
-	chacha20_xor(x->state, &x->packets, &x->lanes);
+	chacha20_xor(x->state, &x->packets, x->of_keys, &x->lanes);
 }
 
 /* ---- tags ---- */
 
 static __attribute__((noinline)) void
-tags_long(struct piece *x, size_t at)
+tags_long_1(struct piece *x, size_t at)
 {
-	poly1305_long(&x->packets, at, x->keys + at / POLY1305_LANES, &x->tags[0]);
+	poly1305_long(&x->packets, at, x->keys + at / POLY1305_LANES, x->tags, 1);
 }
 
 static __attribute__((noinline)) void
-tags_short(struct piece *x, size_t at)
+tags_long_2(struct piece *x, size_t at)
 {
-	poly1305_short(&x->packets, at, x->keys + at / POLY1305_LANES, x->tags);
+	poly1305_long(&x->packets, at, x->keys + at / POLY1305_LANES, x->tags, 2);
+}
+
+static __attribute__((noinline)) void
+tags_short_2(struct piece *x, size_t at)
+{
+	poly1305_short(&x->packets, at, x->keys + at / POLY1305_LANES, x->tags, 2);
 }
 
 // Tags of the packets from `at` on; returns of how many.
 static size_t
 piece_tags(struct piece *x, size_t at)
 {
-	if (at % 16 == 0 && x->n - at > 8 && x->packets.len[at] <= SHORT_LEN) {
-		tags_short(x, at);
-		return x->n - at < 16 ? x->n - at : 16;
+	const uint32_t *len = x->packets.len + at;
+	size_t left = x->n - at;
+
+	// Two groups cost as much as two of the longer one.
+	if (left <= 8 || at % 16 != 0 || chunks_of(len[0], true) > chunks_of(len[8], true) + 1) {
+		tags_long_1(x, at);
+		return left < 8 ? left : 8;
 	}
-	tags_long(x, at);
-	return x->n - at < 8 ? x->n - at : 8;
+	if (len[0] <= SHORT_LEN)
+		tags_short_2(x, at);
+	else
+		tags_long_2(x, at);
+	return left < 16 ? left : 16;
 }
 
 static __m128i *
@@ -231,6 +252,10 @@ tag_of(struct piece *x, size_t i)
 static void
 piece_begin(struct piece *x, struct aead_job *jobs, size_t n)
 {
+	for (size_t i = 0; i < PACKETS_MAX / CHACHA20_LANES; i++)
+		chacha20_init(&x->of_keys[i]);
+	chacha20_init(&x->state[0]);
+	chacha20_init(&x->state[1]);
 	piece_sort(x, jobs, n);
 	piece_lanes(x, 0);
 	piece_keys(x);
@@ -277,6 +302,7 @@ piece_open(struct piece *x, struct aead_job *jobs, size_t n)
 static void
 piece_wipe(struct piece *x)
 {
+	secret_wipe(x->of_keys, sizeof(x->of_keys));
 	secret_wipe(x->state, sizeof(x->state));
 	secret_wipe(x->keys, sizeof(x->keys));
 	secret_wipe(x->tags, sizeof(x->tags));

@@ -153,40 +153,87 @@ chacha20_to_blocks(__m512i v[static 16])
 /* ---- lanes: blocks of any packets ---- */
 
 /*
- * A lane is a packet's number and a block's: 0 is the one-time key, 1 the first 64 bytes of data.
- * Lists of lanes are written some time before they are read: a load that spans stores still on
- * their way waits for them, and with it everything behind it.
+ * A block is its counter in the cipher: 0 is the one-time key, 1 the first 64 bytes of data.  Two
+ * halves, so that compilers read them as such and do not fetch them out of vectors.
  */
-#define LANE_PACKET_SHIFT 16
-#define LANE_BLOCK_MASK   0xffff
+struct lane {
+	uint16_t block, packet;
+};
 
-KERNEL uint32_t
-lane_packet(uint32_t lane)
+#define LANE_BLOCK_MAX UINT16_MAX
+
+KERNEL __m512i
+lanes_load(const struct lane *lane)
 {
-	return lane >> LANE_PACKET_SHIFT;
+	return _mm512_loadu_si512(lane);
 }
 
-KERNEL uint32_t
-lane_block(uint32_t lane)
+KERNEL __m512i
+lanes_packet(__m512i lanes)
 {
-	return lane & LANE_BLOCK_MASK;
+	return _mm512_srli_epi32(lanes, 16);
 }
 
-/* Sixteen lanes: consecutive blocks of a packet.  Lists have room for all sixteen. */
+KERNEL __m512i
+lanes_block(__m512i lanes)
+{
+	return _mm512_and_si512(lanes, _mm512_set1_epi32(LANE_BLOCK_MAX));
+}
+
+/*
+ * Lists of lanes for chacha20_xor(): first those that are runs of sixteen blocks of one packet,
+ * then whole blocks of any packets, then any blocks; the bounds are multiples of 16.
+ *
+ * They are written some time before they are read: a load that spans stores still on their way
+ * waits for them, and with it everything behind it.  Addresses are computed here and not between
+ * the rounds, where each instruction for the integer unit may take a turn of the vector unit.
+ */
+struct chacha20_lanes {
+	struct lane *lane;
+	uint8_t **data;            // of the lane's block
+	size_t n_runs, n_whole, n; // each includes those before
+};
+
+/* Up to sixteen lanes: consecutive blocks of a packet.  Lists have room for all sixteen. */
 KERNEL void
-lanes_write(uint32_t *lane, uint32_t packet, uint32_t block)
+lanes_write(const struct chacha20_lanes *l,
+	size_t at,
+	uint32_t packet,
+	uint32_t block,
+	uint8_t *data,
+	uint32_t n)
 {
 	const __m512i count =
 		_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-	__m512i first = _mm512_set1_epi32((int)(packet << LANE_PACKET_SHIFT | block));
+	const __m512i offset = _mm512_set_epi64(448, 384, 320, 256, 192, 128, 64, 0);
+	__m512i lane = _mm512_set1_epi32((int)(packet << 16 | block));
+	__m512i first = _mm512_set1_epi64((long long)(uintptr_t)data);
 
-	_mm512_storeu_si512(lane, _mm512_add_epi32(first, count));
+	first = _mm512_add_epi64(first, offset);
+	_mm512_storeu_si512(l->lane + at, _mm512_add_epi32(lane, count));
+	_mm512_storeu_si512(l->data + at, first);
+	if (n > 8)
+		_mm512_storeu_si512(
+			l->data + at + 8, _mm512_add_epi64(first, _mm512_set1_epi64(512)));
+}
+
+/* One lane. */
+KERNEL void
+lane_write(const struct chacha20_lanes *l,
+	size_t at,
+	uint32_t packet,
+	uint32_t block,
+	uint8_t *data)
+{
+	l->lane[at] = (struct lane){ (uint16_t)block, (uint16_t)packet };
+	l->data[at] = data;
 }
 
 /* ---- input ---- */
 
+/* The words that are the same for all.  Once; the others are loaded for each call. */
 KERNEL void
-set_sigma(struct chacha20_state *s)
+chacha20_init(struct chacha20_state *s)
 {
 	static const int sigma[4] = { CHACHA20_SIGMA };
 
@@ -228,6 +275,90 @@ set_keys(struct chacha20_state *s, const uint8_t *const key[static 16])
 	}
 }
 
+/* The input of the one-time keys of sixteen packets from `at` on. */
+KERNEL void
+chacha20_load_keys(struct chacha20_state *s, const struct packets *p, size_t at)
+{
+	set_keys(s, p->key + at);
+	s->word[12] = _mm512_setzero_si512();
+	s->word[14] = _mm512_load_si512(p->nonce_lo + at);
+	s->word[15] = _mm512_load_si512(p->nonce_hi + at);
+}
+
+/*
+ * The input of sixteen lanes: words of the packets' one-time keys' input, which are transposed
+ * already, by number.  Mostly all numbers are below 32, or none.
+ */
+KERNEL void
+chacha20_load_lanes(struct chacha20_state *s,
+	const struct chacha20_state of_keys[static 4],
+	const struct lane *lane)
+{
+	static const uint8_t words[] = { 4, 5, 6, 7, 8, 9, 10, 11, 14, 15 };
+	__m512i lanes = lanes_load(lane), number = lanes_packet(lanes);
+	__mmask16 upper = _mm512_test_epi32_mask(number, _mm512_set1_epi32(32));
+	const struct chacha20_state *half = upper == 0 ? of_keys : of_keys + 2;
+
+#pragma GCC unroll 16
+	for (int i = 0; i < 10; i++) {
+		int w = words[i];
+
+		s->word[w] = _mm512_permutex2var_epi32(half[0].word[w], number, half[1].word[w]);
+	}
+	s->word[12] = lanes_block(lanes);
+	if (upper == 0 || upper == 0xffff)
+		return;
+#pragma GCC unroll 16
+	for (int i = 0; i < 10; i++) {
+		int w = words[i];
+		__m512i low =
+			_mm512_permutex2var_epi32(of_keys[0].word[w], number, of_keys[1].word[w]);
+
+		s->word[w] = _mm512_mask_mov_epi32(low, upper, s->word[w]);
+	}
+}
+
+/* The input of sixteen lanes that are consecutive blocks of one packet. */
+KERNEL void
+chacha20_load_run(struct chacha20_state *s, const struct packets *p, const struct lane *lane)
+{
+	uint32_t packet = lane[0].packet;
+	const uint8_t *key = p->key[packet];
+
+#pragma GCC unroll 16
+	for (int i = 0; i < 8; i++)
+		s->word[4 + i] = _mm512_set1_epi32((int)load_le32(key + 4 * i));
+	s->word[12] = lanes_block(lanes_load(lane));
+	s->word[14] = _mm512_set1_epi32((int)p->nonce_lo[packet]);
+	s->word[15] = _mm512_set1_epi32((int)p->nonce_hi[packet]);
+}
+
+/* ---- output ---- */
+
+KERNEL void
+xor_block(uint8_t *data, __m512i stream)
+{
+	_mm512_storeu_si512(data, _mm512_xor_si512(stream, _mm512_loadu_si512(data)));
+}
+
+/* Sixteen consecutive blocks. */
+KERNEL void
+xor_run(uint8_t *data, const __m512i v[static 16])
+{
+#pragma GCC unroll 16
+	for (int i = 0; i < 16; i++)
+		xor_block(data + i * CHACHA20_BLOCK_LEN, v[i]);
+}
+
+/* Sixteen whole blocks. */
+KERNEL void
+xor_whole(uint8_t *const data[static 16], const __m512i v[static 16])
+{
+#pragma GCC unroll 16
+	for (int i = 0; i < 16; i++)
+		xor_block(data[i], v[i]);
+}
+
 /* Sixteen words of a table of 64, by number. */
 KERNEL __m512i
 look_up(const uint32_t table[static 64], __m512i number)
@@ -241,112 +372,44 @@ look_up(const uint32_t table[static 64], __m512i number)
 	return _mm512_mask_mov_epi32(low, upper, high);
 }
 
-/* The input of sixteen lanes. */
-KERNEL void
-chacha20_load_lanes(struct chacha20_state *s, const struct packets *p, const uint32_t *lane)
-{
-	__m512i lanes = _mm512_loadu_si512(lane);
-	__m512i number = _mm512_srli_epi32(lanes, LANE_PACKET_SHIFT);
-	const uint8_t *key[16];
-
-#pragma GCC unroll 16
-	for (int i = 0; i < 16; i++)
-		key[i] = p->key[lane_packet(lane[i])];
-	set_sigma(s);
-	set_keys(s, key);
-	s->word[12] = _mm512_and_si512(lanes, _mm512_set1_epi32(LANE_BLOCK_MASK));
-	s->word[14] = look_up(p->nonce_lo, number);
-	s->word[15] = look_up(p->nonce_hi, number);
-}
-
-/* The input of sixteen lanes that are consecutive blocks of one packet. */
-KERNEL void
-chacha20_load_run(struct chacha20_state *s, const struct packets *p, const uint32_t *lane)
-{
-	uint32_t packet = lane_packet(lane[0]);
-	const uint8_t *key = p->key[packet];
-
-	set_sigma(s);
-#pragma GCC unroll 16
-	for (int i = 0; i < 8; i++)
-		s->word[4 + i] = _mm512_set1_epi32((int)load_le32(key + 4 * i));
-	s->word[12] =
-		_mm512_and_si512(_mm512_loadu_si512(lane), _mm512_set1_epi32(LANE_BLOCK_MASK));
-	s->word[14] = _mm512_set1_epi32((int)p->nonce_lo[packet]);
-	s->word[15] = _mm512_set1_epi32((int)p->nonce_hi[packet]);
-}
-
-/* The input of the one-time keys of sixteen packets from `at` on. */
-KERNEL void
-chacha20_load_keys(struct chacha20_state *s, const struct packets *p, size_t at)
-{
-	set_sigma(s);
-	set_keys(s, p->key + at);
-	s->word[12] = _mm512_setzero_si512();
-	s->word[14] = _mm512_load_si512(p->nonce_lo + at);
-	s->word[15] = _mm512_load_si512(p->nonce_hi + at);
-}
-
-/* ---- output ---- */
-
-KERNEL void
-xor_block(uint8_t *data, __m512i stream)
-{
-	_mm512_storeu_si512(data, _mm512_xor_si512(stream, _mm512_loadu_si512(data)));
-}
-
-/* Sixteen whole blocks. */
-KERNEL void
-xor_lanes(const struct packets *p, const uint32_t *lane, const __m512i v[static 16])
-{
-#pragma GCC unroll 16
-	for (int i = 0; i < 16; i++) {
-		uint32_t offset = (lane_block(lane[i]) - 1) * CHACHA20_BLOCK_LEN;
-
-		xor_block(p->data[lane_packet(lane[i])] + offset, v[i]);
-	}
-}
-
 /*
  * Sixteen blocks of which some end early or lie behind the end.  Masked stores take longer, but
  * branches by length would be guessed wrongly.
  */
 KERNEL void
-xor_short_lanes(const struct packets *p, const uint32_t *lane, const __m512i v[static 16])
+xor_short(const struct packets *p,
+	const struct lane *lane,
+	uint8_t *const data[static 16],
+	const __m512i v[static 16])
 {
+	_Alignas(64) uint32_t left[16];
+	__m512i lanes = lanes_load(lane);
+	__m512i before = _mm512_sub_epi32(lanes_block(lanes), _mm512_set1_epi32(1));
+	__m512i offset = _mm512_slli_epi32(before, 6);
+	__m512i len = look_up(p->len, lanes_packet(lanes));
+	__m512i rest = _mm512_sub_epi32(_mm512_max_epu32(len, offset), offset);
+
+	_mm512_store_si512(left, _mm512_min_epu32(rest, _mm512_set1_epi32(CHACHA20_BLOCK_LEN)));
 #pragma GCC unroll 16
 	for (int i = 0; i < 16; i++) {
-		uint32_t len = p->len[lane_packet(lane[i])];
-		uint32_t offset = (lane_block(lane[i]) - 1) * CHACHA20_BLOCK_LEN;
-		uint32_t at = offset < len ? offset : len;
-		uint32_t left = len - at < CHACHA20_BLOCK_LEN ? len - at : CHACHA20_BLOCK_LEN;
-		uint8_t *data = p->data[lane_packet(lane[i])] + at;
-		__mmask64 mask = low_bits(left);
-		__m512i text = _mm512_maskz_loadu_epi8(mask, data);
+		__mmask64 mask = low_bits(left[i]);
+		__m512i text = _mm512_maskz_loadu_epi8(mask, data[i]);
 
-		_mm512_mask_storeu_epi8(data, mask, _mm512_xor_si512(v[i], text));
+		_mm512_mask_storeu_epi8(data[i], mask, _mm512_xor_si512(v[i], text));
 	}
 }
-
-/*
- * Lanes for chacha20_xor(): first those that are runs of sixteen blocks of one packet, then whole
- * blocks of any packets, then any blocks; each number a multiple of 16.
- */
-struct chacha20_lanes {
-	const uint32_t *lane;
-	size_t n_runs, n_whole, n; // each includes those before
-};
 
 KERNEL void
 load_at(struct chacha20_state *s,
 	const struct packets *p,
+	const struct chacha20_state of_keys[static 4],
 	const struct chacha20_lanes *l,
 	size_t at)
 {
 	if (at < l->n_runs)
 		chacha20_load_run(s, p, l->lane + at);
 	else
-		chacha20_load_lanes(s, p, l->lane + at);
+		chacha20_load_lanes(s, of_keys, l->lane + at);
 }
 
 /*
@@ -356,24 +419,27 @@ load_at(struct chacha20_state *s,
 static inline void
 chacha20_xor(struct chacha20_state s[static 2],
 	const struct packets *p,
+	const struct chacha20_state of_keys[static 4],
 	const struct chacha20_lanes *l)
 {
 	__m512i v[16];
 
 	if (l->n == 0)
 		return;
-	load_at(&s[0], p, l, 0);
+	load_at(&s[0], p, of_keys, l, 0);
 	for (size_t at = 0; at < l->n; at += CHACHA20_LANES) {
 		size_t turn = at / CHACHA20_LANES % 2;
 
 		if (at + CHACHA20_LANES < l->n)
-			load_at(&s[turn ^ 1], p, l, at + CHACHA20_LANES);
+			load_at(&s[turn ^ 1], p, of_keys, l, at + CHACHA20_LANES);
 		chacha20_columns(&s[turn], v);
 		chacha20_to_blocks(v);
-		if (at < l->n_whole)
-			xor_lanes(p, l->lane + at, v);
+		if (at < l->n_runs)
+			xor_run(l->data[at], v);
+		else if (at < l->n_whole)
+			xor_whole(l->data + at, v);
 		else
-			xor_short_lanes(p, l->lane + at, v);
+			xor_short(p, l->lane + at, l->data + at, v);
 	}
 }
 

@@ -223,34 +223,43 @@ struct spread {
 	__m512i len;
 	uint32_t n_chunks;
 	uint32_t whole_from, whole_to; // these chunks are whole in every lane
+	bool with_lengths;             // the last chunk ends with the block of lengths
 };
 
-/*
- * The packets from `at` on, the longest first; extra_blocks is 1 if the chunks shall end with the
- * block of lengths, else 0.
- */
-KERNEL void
-spread_init(struct spread *s, const struct packets *p, size_t at, uint32_t extra_blocks)
+/* Chunks of a packet, with the block of lengths or without. */
+KERNEL uint32_t
+chunks_of(uint32_t len, bool with_lengths)
 {
-	uint32_t most = (p->len[at] + 15) / 16;
-	uint32_t least = (p->len[at + 7] + 15) / 16;
-	__m512i blocks, skip, end, data = _mm512_load_si512(p->data + at);
-	__mmask8 ragged;
+	return ((len + 15) / 16 + with_lengths + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS;
+}
 
-	s->n_chunks = (most + extra_blocks + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS;
+/* Eight packets from `at` on, the longest first, whose chunks are n_chunks or fewer. */
+KERNEL void
+spread_init(struct spread *s,
+	const struct packets *p,
+	size_t at,
+	uint32_t n_chunks,
+	bool with_lengths)
+{
+	uint32_t least = (p->len[at + POLY1305_LANES - 1] + 15) / 16 + with_lengths;
+	__m512i data = _mm512_load_si512(p->data + at);
+	__m512i blocks, skip;
+	bool ragged;
+
+	s->n_chunks = n_chunks;
+	s->with_lengths = with_lengths;
 	s->len = _mm512_cvtepu32_epi64(_mm256_load_si256((const __m256i *)(p->len + at)));
 	blocks = _mm512_srli_epi64(_mm512_add_epi64(s->len, _mm512_set1_epi64(15)), 4);
 	s->skip_blocks = _mm512_sub_epi64(
-		_mm512_set1_epi64((long long)s->n_chunks * CHUNK_BLOCKS - extra_blocks), blocks);
+		_mm512_set1_epi64((long long)n_chunks * CHUNK_BLOCKS - with_lengths), blocks);
 	skip = _mm512_slli_epi64(s->skip_blocks, 4);
-	end = _mm512_add_epi64(skip, s->len);
 	// Stored as vectors and read as words; the other way round would be slow.
 	_mm512_store_si512(s->skip, skip);
-	_mm512_store_si512(s->end, end);
+	_mm512_store_si512(s->end, _mm512_add_epi64(skip, s->len));
 	_mm512_store_si512(s->begin, _mm512_sub_epi64(data, skip));
-	ragged = _mm512_test_epi64_mask(s->len, _mm512_set1_epi64(15));
-	s->whole_from = s->n_chunks - (least + extra_blocks) / CHUNK_BLOCKS;
-	s->whole_to = s->n_chunks - (ragged != 0 || extra_blocks != 0);
+	ragged = _mm512_test_epi64_mask(s->len, _mm512_set1_epi64(15)) != 0;
+	s->whole_from = n_chunks - least / CHUNK_BLOCKS;
+	s->whole_to = n_chunks - (ragged || with_lengths);
 }
 
 /* A chunk of eight packets as numbers, with the bit above each block. */
@@ -259,11 +268,10 @@ struct chunk {
 };
 
 /* Sixty-four bytes of eight packets to four blocks of eight lanes. */
-KERNEL struct chunk
-chunk_split(const __m512i z[static 8], const __m512i top[static 4], const __m512i *last)
+KERNEL void
+chunk_transpose(const __m512i z[static 8], __m512i lo[static 4], __m512i hi[static 4])
 {
-	struct chunk c;
-	__m512i even[4], odd[4], lo[4], hi[4];
+	__m512i even[4], odd[4];
 
 #pragma GCC unroll 16
 	for (int i = 0; i < 4; i++) {
@@ -272,38 +280,35 @@ chunk_split(const __m512i z[static 8], const __m512i top[static 4], const __m512
 	}
 	transpose_128(even, lo);
 	transpose_128(odd, hi);
-	if (last != NULL)
-		hi[3] = *last;
-#pragma GCC unroll 16
-	for (int b = 0; b < CHUNK_BLOCKS; b++) {
-		c.m[b] = limbs_split(lo[b], hi[b]);
-		c.m[b].x2 = _mm512_or_si512(c.m[b].x2, top[b]);
-	}
-	return c;
 }
 
 KERNEL struct chunk
 chunk_load_whole(const struct spread *s, uint32_t at)
 {
-	const __m512i top[CHUNK_BLOCKS] = { TOP_BIT, TOP_BIT, TOP_BIT, TOP_BIT };
-	__m512i z[8];
+	__m512i z[8], lo[CHUNK_BLOCKS], hi[CHUNK_BLOCKS];
+	struct chunk c;
 
 #pragma GCC unroll 16
 	for (int i = 0; i < 8; i++)
 		z[i] = _mm512_loadu_si512((const uint8_t *)s->begin[i] + (size_t)at * CHUNK_LEN);
-	return chunk_split(z, top, NULL);
+	chunk_transpose(z, lo, hi);
+#pragma GCC unroll 16
+	for (int b = 0; b < CHUNK_BLOCKS; b++) {
+		c.m[b] = limbs_split(lo[b], hi[b]);
+		c.m[b].x2 = _mm512_or_si512(c.m[b].x2, TOP_BIT);
+	}
+	return c;
 }
 
-/*
- * Bytes outside the packets are not read and count as zeros.  `last`, if not NULL, stands for the
- * upper half of the last block: its lower half is zero then.
- */
+/* Bytes outside the packets are not read and count as zeros. */
 KERNEL struct chunk
-chunk_load_masked(const struct spread *s, uint32_t at, const __m512i *last)
+chunk_load_masked(const struct spread *s, uint32_t at)
 {
 	static const uint8_t nothing[CHUNK_LEN];
 	uint64_t from = (uint64_t)at * CHUNK_LEN;
-	__m512i z[8], top[CHUNK_BLOCKS];
+	__mmask8 lengths = s->with_lengths && at + 1 == s->n_chunks ? 0xff : 0;
+	__m512i z[8], lo[CHUNK_BLOCKS], hi[CHUNK_BLOCKS];
+	struct chunk c;
 
 #pragma GCC unroll 16
 	for (int i = 0; i < 8; i++) {
@@ -318,14 +323,18 @@ chunk_load_masked(const struct spread *s, uint32_t at, const __m512i *last)
 		z[i] = _mm512_maskz_loadu_epi8(
 			mask, mask != 0 ? (const uint8_t *)s->begin[i] + from : nothing);
 	}
+	chunk_transpose(z, lo, hi);
+	// Eight bytes for the length of the associated data, which is 0, and eight for ours.
+	hi[3] = _mm512_mask_mov_epi64(hi[3], lengths, s->len);
 #pragma GCC unroll 16
 	for (int b = 0; b < CHUNK_BLOCKS; b++) {
 		__m512i number = _mm512_set1_epi64((long long)at * CHUNK_BLOCKS + b);
 		__mmask8 begun = _mm512_cmple_epu64_mask(s->skip_blocks, number);
 
-		top[b] = _mm512_maskz_mov_epi64(begun, TOP_BIT);
+		c.m[b] = limbs_split(lo[b], hi[b]);
+		c.m[b].x2 = _mm512_mask_or_epi64(c.m[b].x2, begun, c.m[b].x2, TOP_BIT);
 	}
-	return chunk_split(z, top, last);
+	return c;
 }
 
 KERNEL struct chunk
@@ -333,77 +342,94 @@ chunk_load(const struct spread *s, uint32_t at)
 {
 	if (at >= s->whole_from && at < s->whole_to)
 		return chunk_load_whole(s, at);
-	return chunk_load_masked(s, at, NULL);
+	return chunk_load_masked(s, at);
 }
 
-/* What of a chunk does not wait for the sum so far: m1 r^3 + m2 r^2 + m3 r. */
-KERNEL struct product
-chunk_begin(const struct chunk *c, const struct power p[static 4])
-{
-	struct product d = product_zero();
+/* ---- long packets ---- */
 
-	multiply_add(&d, c->m[1], &p[2]);
-	multiply_add(&d, c->m[2], &p[1]);
-	multiply_add(&d, c->m[3], &p[0]);
-	return d;
+/* One or two groups of eight; of short ones two side by side, for one would wait for itself. */
+#define GROUPS_MAX 2
+
+struct long_sum {
+	struct spread s;
+	struct power p[4]; // r, r^2, r^3, r^4
+	struct limbs h, m0;
+	struct product d;
+};
+
+/* What of a chunk does not wait for the sum so far: m1 r^3 + m2 r^2 + m3 r. */
+KERNEL void
+long_begin(struct long_sum *u, const struct chunk *c)
+{
+	u->m0 = c->m[0];
+	u->d = product_zero();
+	multiply_add(&u->d, c->m[1], &u->p[2]);
+	multiply_add(&u->d, c->m[2], &u->p[1]);
+	multiply_add(&u->d, c->m[3], &u->p[0]);
 }
 
 /* The rest: + (h + m0) r^4, and one carry for four blocks. */
-KERNEL struct limbs
-chunk_end(struct product d, struct limbs m0, struct limbs h, const struct power *p4)
+KERNEL void
+long_end(struct long_sum *u)
 {
-	multiply_add(&d, limbs_add(m0, h), p4);
-	return product_carry(&d);
+	multiply_add(&u->d, limbs_add(u->m0, u->h), &u->p[3]);
+	u->h = product_carry(&u->d);
 }
 
 /*
- * Tags of the eight packets from `at` on.  The last block of the last chunk is the block of
- * lengths.  Each chunk is begun before the one before it is ended, so that the core always has
- * something to multiply.
+ * Tags of `groups` times eight packets from `first` on.  The next chunk is loaded before the one
+ * at hand is ended, and begun after it: of all orders that keeps the multipliers busiest.
  */
-static inline void
+KERNEL void
 poly1305_long(const struct packets *packets,
 	size_t first,
 	const struct poly1305_keys *k,
-	struct poly1305_tags *tags)
+	struct poly1305_tags *tags,
+	const int groups)
 {
-	struct spread s;
-	struct power p[4]; // r, r^2, r^3, r^4
-	struct limbs h = limbs_zero(), m0;
-	struct product d;
-	struct chunk c;
+	uint32_t n_chunks = chunks_of(packets->len[first], true);
+	struct long_sum u[GROUPS_MAX];
 
-	spread_init(&s, packets, first, 1);
-	p[0] = power_first(k);
-	p[1] = power_of(multiply(p[0].r, &p[0]));
-	p[2] = power_of(multiply(p[1].r, &p[0]));
-	p[3] = power_of(multiply(p[1].r, &p[1]));
-	c = chunk_load_masked(&s, 0, s.n_chunks == 1 ? &s.len : NULL);
-	m0 = c.m[0];
-	d = chunk_begin(&c, p);
-	for (uint32_t at = 1; at + 1 < s.n_chunks; at++) {
-		struct product e;
+#pragma GCC unroll 16
+	for (int g = 0; g < groups; g++) {
+		size_t at = first + (size_t)g * POLY1305_LANES;
 
-		c = chunk_load(&s, at);
-		e = chunk_begin(&c, p);
-		h = chunk_end(d, m0, h, &p[3]);
-		d = e;
-		m0 = c.m[0];
+		spread_init(&u[g].s, packets, at, n_chunks, true);
+		u[g].h = limbs_zero();
+		u[g].p[0] = power_first(&k[g]);
 	}
-	if (s.n_chunks > 1) {
-		struct product e;
-
-		c = chunk_load_masked(&s, s.n_chunks - 1, &s.len);
-		e = chunk_begin(&c, p);
-		h = chunk_end(d, m0, h, &p[3]);
-		d = e;
-		m0 = c.m[0];
+#pragma GCC unroll 16
+	for (int g = 0; g < groups; g++)
+		u[g].p[1] = power_of(multiply(u[g].p[0].r, &u[g].p[0]));
+#pragma GCC unroll 16
+	for (int g = 0; g < groups; g++) {
+		u[g].p[2] = power_of(multiply(u[g].p[1].r, &u[g].p[0]));
+		u[g].p[3] = power_of(multiply(u[g].p[1].r, &u[g].p[1]));
 	}
-	h = chunk_end(d, m0, h, &p[3]);
-	poly1305_finish(h, k, tags);
+#pragma GCC unroll 16
+	for (int g = 0; g < groups; g++) {
+		struct chunk c = chunk_load_masked(&u[g].s, 0);
+
+		long_begin(&u[g], &c);
+	}
+	for (uint32_t at = 1; at < n_chunks; at++) {
+#pragma GCC unroll 16
+		for (int g = 0; g < groups; g++) {
+			struct chunk c = chunk_load(&u[g].s, at);
+
+			long_end(&u[g]);
+			long_begin(&u[g], &c);
+		}
+	}
+#pragma GCC unroll 16
+	for (int g = 0; g < groups; g++)
+		long_end(&u[g]);
+#pragma GCC unroll 16
+	for (int g = 0; g < groups; g++)
+		poly1305_finish(u[g].h, &k[g], &tags[g]);
 }
 
-/* ---- sixteen short packets ---- */
+/* ---- short packets ---- */
 
 struct short_sum {
 	struct spread s;
@@ -411,72 +437,66 @@ struct short_sum {
 	struct limbs h;
 };
 
-KERNEL void
-short_init(struct short_sum *u,
-	const struct packets *p,
-	size_t first,
-	const struct poly1305_keys *k)
-{
-	spread_init(&u->s, p, first, 0);
-	u->r = power_first(k);
-	u->r2 = power_of(multiply(u->r.r, &u->r));
-	u->h = limbs_zero();
-}
-
 /* h = (h + a) r^2 + b r */
-KERNEL struct limbs
-short_pair(const struct short_sum *u, struct limbs a, struct limbs b)
+KERNEL void
+short_pair(struct short_sum *u, struct limbs a, struct limbs b)
 {
 	struct product d = product_zero();
 
 	multiply_add(&d, b, &u->r);
 	multiply_add(&d, limbs_add(u->h, a), &u->r2);
-	return product_carry(&d);
+	u->h = product_carry(&d);
 }
 
-KERNEL struct limbs
-short_lengths(const struct short_sum *u)
+KERNEL void
+short_lengths(struct short_sum *u)
 {
 	struct limbs m = limbs_split(_mm512_setzero_si512(), u->s.len);
 
 	m.x2 = _mm512_or_si512(m.x2, TOP_BIT);
-	return multiply(limbs_add(u->h, m), &u->r);
+	u->h = multiply(limbs_add(u->h, m), &u->r);
 }
 
-/*
- * Tags of sixteen packets from `at` on.  Higher powers do not pay here, and one group of eight
- * alone would wait for its own results: two side by side.
- */
-static inline void
-poly1305_short(const struct packets *p,
+/* As poly1305_long(); higher powers do not pay here. */
+KERNEL void
+poly1305_short(const struct packets *packets,
 	size_t first,
-	const struct poly1305_keys k[static 2],
-	struct poly1305_tags tags[static 2])
+	const struct poly1305_keys *k,
+	struct poly1305_tags *tags,
+	const int groups)
 {
-	struct short_sum u[2];
-	uint32_t n_chunks;
+	uint32_t n_chunks = chunks_of(packets->len[first], false);
+	struct short_sum u[GROUPS_MAX];
 
-	short_init(&u[0], p, first, &k[0]);
-	short_init(&u[1], p, first + POLY1305_LANES, &k[1]);
-	// The second group has as many chunks as the first, the longer one, or fewer.
-	n_chunks = u[0].s.n_chunks;
-	for (uint32_t at = 0; at < n_chunks; at++) {
-		struct chunk a = chunk_load(&u[0].s, at), b;
-		bool both = at >= n_chunks - u[1].s.n_chunks;
+#pragma GCC unroll 16
+	for (int g = 0; g < groups; g++) {
+		size_t at = first + (size_t)g * POLY1305_LANES;
 
-		u[0].h = short_pair(&u[0], a.m[0], a.m[1]);
-		if (both) {
-			b = chunk_load(&u[1].s, at - (n_chunks - u[1].s.n_chunks));
-			u[1].h = short_pair(&u[1], b.m[0], b.m[1]);
-		}
-		u[0].h = short_pair(&u[0], a.m[2], a.m[3]);
-		if (both)
-			u[1].h = short_pair(&u[1], b.m[2], b.m[3]);
+		spread_init(&u[g].s, packets, at, n_chunks, false);
+		u[g].h = limbs_zero();
+		u[g].r = power_first(&k[g]);
 	}
-	u[0].h = short_lengths(&u[0]);
-	u[1].h = short_lengths(&u[1]);
-	poly1305_finish(u[0].h, &k[0], &tags[0]);
-	poly1305_finish(u[1].h, &k[1], &tags[1]);
+#pragma GCC unroll 16
+	for (int g = 0; g < groups; g++)
+		u[g].r2 = power_of(multiply(u[g].r.r, &u[g].r));
+	for (uint32_t at = 0; at < n_chunks; at++) {
+		struct chunk c[GROUPS_MAX];
+
+#pragma GCC unroll 16
+		for (int g = 0; g < groups; g++) {
+			c[g] = chunk_load(&u[g].s, at);
+			short_pair(&u[g], c[g].m[0], c[g].m[1]);
+		}
+#pragma GCC unroll 16
+		for (int g = 0; g < groups; g++)
+			short_pair(&u[g], c[g].m[2], c[g].m[3]);
+	}
+#pragma GCC unroll 16
+	for (int g = 0; g < groups; g++)
+		short_lengths(&u[g]);
+#pragma GCC unroll 16
+	for (int g = 0; g < groups; g++)
+		poly1305_finish(u[g].h, &k[g], &tags[g]);
 }
 
 #endif
