@@ -61,8 +61,8 @@
  *	d1 = h0 r1 + h1 r0 + h2 r1_5
  *	d2 = h2 r0
  *
- * h2 stays below 8, so its products fit a register.  The step comes in four parts, so that it
- * can be spread over the vector instructions of half a round.
+ * h2 stays below 8, so its products fit a register.  The step comes in seven parts, so that it
+ * can be spread over the vector instructions of a round.
  */
 	.macro STEP_1 offset
 	add	\offset(DATA), H0
@@ -82,27 +82,36 @@
 	mulx	R1_5, H0, H1
 	add	H0, A
 	adc	H1, B
+	.endm
+
+	.macro STEP_3
 	mulx	R0, H0, H1
 	add	H0, C
 	adc	H1, D
 	.endm
 
-	.macro STEP_3
+	.macro STEP_4
 	mov	H2, %rdx
 	imul	R1_5, %rdx
 	imul	R0, H2
 	add	%rdx, C
 	adc	H2, D
-	add	B, C
-	adc	$0, D
 	.endm
 
-	.macro STEP_4 /* what lies above 2^130 counts five times */
+	.macro STEP_5
+	add	B, C
+	adc	$0, D
 	mov	D, H2
+	.endm
+
+	.macro STEP_6 /* what lies above 2^130 counts five times: D becomes (D / 4) * 5 */
 	mov	D, H0
 	and	$3, H2
 	shr	$2, H0
 	and	$-4, D
+	.endm
+
+	.macro STEP_7
 	add	H0, D
 	mov	A, H0
 	mov	C, H1
@@ -116,16 +125,24 @@
 	STEP_2
 	STEP_3
 	STEP_4
+	STEP_5
+	STEP_6
+	STEP_7
+	.endm
+
+	.macro STEP offset
+	add	\offset(DATA), H0
+	adc	\offset + 8(DATA), H1
+	adc	$1, H2
+	MULTIPLY
 	.endm
 
 	.macro IDLE_1 offset
 	.endm
-	.macro IDLE_2
+	.irp	part, 2, 3, 4, 5, 6, 7
+	.macro IDLE_\part
 	.endm
-	.macro IDLE_3
-	.endm
-	.macro IDLE_4
-	.endm
+	.endr
 
 	.macro POLY_LOAD poly
 	mov	POLY_H(\poly), H0
@@ -142,63 +159,90 @@
 
 /* ---- ChaCha20 ---- */
 
-	.macro ADD4 a, b, c, d, e, f, g, h
-	vpaddd	%ymm\b, %ymm\a, %ymm\a
-	vpaddd	%ymm\d, %ymm\c, %ymm\c
-	vpaddd	%ymm\f, %ymm\e, %ymm\e
-	vpaddd	%ymm\h, %ymm\g, %ymm\g
-	.endm
-
-	.macro XOR4 a, b, c, d, e, f, g, h
-	vpxor	%ymm\b, %ymm\a, %ymm\a
-	vpxor	%ymm\d, %ymm\c, %ymm\c
-	vpxor	%ymm\f, %ymm\e, %ymm\e
-	vpxor	%ymm\h, %ymm\g, %ymm\g
-	.endm
-
-	.macro SHUFFLE4 by, a, b, c, d
-	vpshufb	\by(%rip), %ymm\a, %ymm\a
-	vpshufb	\by(%rip), %ymm\b, %ymm\b
-	vpshufb	\by(%rip), %ymm\c, %ymm\c
-	vpshufb	\by(%rip), %ymm\d, %ymm\d
-	.endm
-
 	.macro ROTATE a, by
 	vpslld	$\by, %ymm\a, %ymm11
 	vpsrld	$32 - \by, %ymm\a, %ymm\a
 	vpor	%ymm11, %ymm\a, %ymm\a
 	.endm
 
-/*
- * Half of four quarter rounds, with one step of Poly1305 (poly is STEP or IDLE).  The fourth
- * quarter round is the one whose c is word 11; it goes first where its c is needed, so that the
- * way through memory is hidden behind the others.
- */
-	.macro HALF poly, offset, shuffle, by, a0, b0, c0, d0, a1, b1, c1, d1, a2, b2, c2, d2, a3, b3, d3
-	ADD4	\a3, \b3, \a0, \b0, \a1, \b1, \a2, \b2
-	\poly\()_1 \offset
-	XOR4	\d3, \a3, \d0, \a0, \d1, \a1, \d2, \a2
-	SHUFFLE4 \shuffle, \d3, \d0, \d1, \d2
-	\poly\()_2
-	vpaddd	WORD_11, %ymm\d3, %ymm11
-	vpaddd	%ymm\d0, %ymm\c0, %ymm\c0
-	vpaddd	%ymm\d1, %ymm\c1, %ymm\c1
-	vpaddd	%ymm\d2, %ymm\c2, %ymm\c2
+/* c += d, b ^= c, in this order for word 11, whose value is in memory. */
+	.macro ADD_TO_C b, c, d
+	.if	\c == 11
+	vpaddd	WORD_11, %ymm\d, %ymm11
 	vmovdqa	%ymm11, WORD_11
-	XOR4	\b3, 11, \b0, \c0, \b1, \c1, \b2, \c2
-	\poly\()_3
-	ROTATE	\b3, \by
-	ROTATE	\b0, \by
-	\poly\()_4
-	ROTATE	\b1, \by
-	ROTATE	\b2, \by
+	vpxor	%ymm11, %ymm\b, %ymm\b
+	.else
+	vpaddd	%ymm\d, %ymm\c, %ymm\c
+	.endif
 	.endm
 
+	.macro XOR_TO_B b, c
+	.if	\c != 11
+	vpxor	%ymm\c, %ymm\b, %ymm\b
+	.endif
+	.endm
+
+/* Half of two quarter rounds, in three parts. */
+	.macro PAIR_1 a, b, c, d, e, f, g, h
+	vpaddd	%ymm\b, %ymm\a, %ymm\a
+	vpaddd	%ymm\f, %ymm\e, %ymm\e
+	vpxor	%ymm\a, %ymm\d, %ymm\d
+	vpxor	%ymm\e, %ymm\h, %ymm\h
+	.endm
+
+	.macro PAIR_2 shuffle, a, b, c, d, e, f, g, h
+	vpshufb	\shuffle(%rip), %ymm\d, %ymm\d
+	vpshufb	\shuffle(%rip), %ymm\h, %ymm\h
+	ADD_TO_C \b, \c, \d
+	ADD_TO_C \f, \g, \h
+	XOR_TO_B \b, \c
+	XOR_TO_B \f, \g
+	.endm
+
+	.macro PAIR_3 by, a, b, c, d, e, f, g, h
+	ROTATE	\b, \by
+	ROTATE	\f, \by
+	.endm
+
+/*
+ * Four quarter rounds with two steps of Poly1305 (poly is STEP or IDLE).  One pair of quarter
+ * rounds follows the other at a distance of one part, because additions can use all three vector
+ * ports of an Intel core but shifts and shuffles two of them, not the same ones: in step, all four
+ * would ask for shifts at once (5 % of the whole, measured).
+ */
+	.macro ROUND poly, offset, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p
+	PAIR_1	\a, \b, \c, \d, \e, \f, \g, \h
+	\poly\()_1 \offset
+	\poly\()_2
+	PAIR_2	.Lrotate_16, \a, \b, \c, \d, \e, \f, \g, \h
+	\poly\()_3
+	PAIR_1	\i, \j, \k, \l, \m, \n, \o, \p
+	\poly\()_4
+	PAIR_3	12, \a, \b, \c, \d, \e, \f, \g, \h
+	\poly\()_5
+	PAIR_2	.Lrotate_16, \i, \j, \k, \l, \m, \n, \o, \p
+	\poly\()_6
+	PAIR_1	\a, \b, \c, \d, \e, \f, \g, \h
+	\poly\()_7
+	PAIR_3	12, \i, \j, \k, \l, \m, \n, \o, \p
+	\poly\()_1 \offset+16
+	PAIR_2	.Lrotate_8, \a, \b, \c, \d, \e, \f, \g, \h
+	\poly\()_2
+	PAIR_1	\i, \j, \k, \l, \m, \n, \o, \p
+	\poly\()_3
+	PAIR_3	7, \a, \b, \c, \d, \e, \f, \g, \h
+	\poly\()_4
+	PAIR_2	.Lrotate_8, \i, \j, \k, \l, \m, \n, \o, \p
+	\poly\()_5
+	\poly\()_6
+	PAIR_3	7, \i, \j, \k, \l, \m, \n, \o, \p
+	\poly\()_7
+	.endm
+
+/* First the columns, then the diagonals. */
 	.macro DOUBLE_ROUND poly
-	HALF	\poly,  0, .Lrotate_16, 12, 0, 4, 8, 12,  1, 5, 9, 13,  2, 6, 10, 14,  3, 7, 15
-	HALF	\poly, 16, .Lrotate_8,   7, 0, 4, 8, 12,  1, 5, 9, 13,  2, 6, 10, 14,  3, 7, 15
-	HALF	\poly, 32, .Lrotate_16, 12, 0, 5, 10, 15,  2, 7, 8, 13,  3, 4, 9, 14,  1, 6, 12
-	HALF	\poly, 48, .Lrotate_8,   7, 0, 5, 10, 15,  2, 7, 8, 13,  3, 4, 9, 14,  1, 6, 12
+	ROUND	\poly,  0, 3, 7, 11, 15,  2, 6, 10, 14,  0, 4, 8, 12,  1, 5, 9, 13
+	ROUND	\poly, 32, 1, 6, 11, 12,  0, 5, 10, 15,  2, 7, 8, 13,  3, 4, 9, 14
 	.endm
 
 /* ---- in and out ---- */
@@ -327,10 +371,7 @@ sum_end:
 	sub	$16, %ecx
 	jb	.Lsum_part
 .Lsum_step:
-	STEP_1	0
-	STEP_2
-	STEP_3
-	STEP_4
+	STEP	0
 	add	$16, DATA
 	sub	$16, %ecx
 	jae	.Lsum_step
@@ -492,10 +533,7 @@ sum_rest:
 	js	.Lrest_next
 .Lrest_unit:
 	.irp	offset, 0, 16, 32, 48
-	STEP_1	\offset
-	STEP_2
-	STEP_3
-	STEP_4
+	STEP	\offset
 	.endr
 	add	$POLY_UNIT, DATA
 	sub	$1, UNITS
