@@ -16,6 +16,7 @@ apply_init(struct apply *a)
 	if (a->path_seen == NULL)
 		return -ENOMEM;
 	session_wipe_unfinished(&a->sessions);
+	session_forget_sources(&a->sessions);
 	generation_finish_commit(a);
 	return generation_publish_applied(a);
 }

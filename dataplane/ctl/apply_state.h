@@ -35,6 +35,8 @@ struct apply {
 	uint32_t max_mtu;       /* that packet buffers have room for */
 	struct apply_calls calls;
 
+	uint32_t tables_serial; /* of the last tables published */
+
 	uint64_t open_generation; /* between BEGIN and COMMIT; 0: none */
 	bool open_full;
 	uint32_t open_base_prefixes;   /* rows that were there before */

@@ -299,8 +299,13 @@ generation_finish_commit(struct apply *a)
 static void
 publish(struct apply *a, struct tables *tables)
 {
-	const struct tables *old =
-		atomic_exchange_explicit(a->published, tables, memory_order_acq_rel);
+	const struct tables *old;
+
+	// Never 0; and 2^32 generations take longer than a session lives.
+	if (++a->tables_serial == 0)
+		a->tables_serial = 1;
+	tables->serial = a->tables_serial;
+	old = atomic_exchange_explicit(a->published, tables, memory_order_acq_rel);
 
 	quiescent_wait_workers(a->quiescent);
 	tables_destroy((struct tables *)old);

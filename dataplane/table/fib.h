@@ -30,6 +30,7 @@ struct fib {
 /* Everything that workers read and that changes as a whole. */
 struct tables {
 	uint64_t generation;
+	uint32_t serial; /* of all tables that this process published; never 0; set by who does */
 	struct fib fib;
 	uint32_t mtu;             /* of inner packets */
 	struct addr icmp_source4; /* ADDR_NONE: no ICMP error in this family */

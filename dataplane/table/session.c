@@ -54,6 +54,8 @@ fill(struct session_table *t, uint32_t slot, const struct shm_cmd_session *cmd)
 	atomic_store_explicit(
 		&rx->path_tag, path->family != 0 ? pkt_outer_tag(path) : 0, memory_order_relaxed);
 
+	atomic_store_explicit(&rx->source, 0, memory_order_relaxed);
+
 	row->sender_index = cmd->sender_index;
 	row->peer = cmd->peer;
 	row->role = cmd->role;
@@ -162,6 +164,16 @@ session_wipe(struct session_table *t, uint32_t slot)
 	secret_wipe(&t->keys->tx[slot], sizeof(t->keys->tx[slot]));
 	memset(&t->keys->replay[slot], 0, sizeof(t->keys->replay[slot]));
 	atomic_store_explicit(&t->state->sessions[slot].receiver_index, 0, memory_order_release);
+}
+
+void
+session_forget_sources(struct session_table *t)
+{
+	uint32_t end = session_end(t);
+
+	for (uint32_t slot = 1; slot < end && slot < SHM_MAX_SESSIONS; slot++)
+		if (atomic_load_explicit(&t->keys->rx[slot].source, memory_order_relaxed) != 0)
+			atomic_store_explicit(&t->keys->rx[slot].source, 0, memory_order_relaxed);
 }
 
 void

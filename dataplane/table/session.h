@@ -91,6 +91,33 @@ session_path_prefetch(const struct session_table *t, uint32_t peer)
 	__builtin_prefetch((const uint8_t *)row + SHM_CACHE_LINE); // the second copy ends there
 }
 
+/*
+ * What a session's line says when an inner IPv4 source was found to be its peer's: the address's
+ * bytes, and the serial number (never 0) of the tables that it was looked up in.
+ */
+static inline uint64_t
+session_source(const uint8_t address[4], uint32_t tables_serial)
+{
+	return (uint64_t)tables_serial << 32 | load_le32(address);
+}
+
+static inline bool
+session_has_source(const struct session_table *t, uint32_t slot, uint64_t source)
+{
+	// Relaxed: the word says all, and is only believed by who uses the same tables.
+	return atomic_load_explicit(&t->keys->rx[slot].source, memory_order_relaxed) == source;
+}
+
+/* Only the first one by each tables: a line that workers share is not written by every packet. */
+static inline void
+session_remember_source(const struct session_table *t, uint32_t slot, uint64_t source)
+{
+	_Atomic uint64_t *word = &t->keys->rx[slot].source;
+
+	if (atomic_load_explicit(word, memory_order_relaxed) >> 32 != source >> 32)
+		atomic_store_explicit(word, source, memory_order_relaxed);
+}
+
 /* The peer's path; family 0 when it has none.  Valid until a quiescent point. */
 static inline const struct pkt_outer *
 session_path(const struct session_table *t, uint32_t peer)
@@ -149,6 +176,9 @@ void session_retire(struct session_table *t, uint32_t slot);
 
 /* Wipe keys, counters and window of a retired session: after a quiescent point. */
 void session_wipe(struct session_table *t, uint32_t slot);
+
+/* At start: tables are numbered anew, so nothing is known of sources. */
+void session_forget_sources(struct session_table *t);
 
 /* At start: wipe what a predecessor had half installed when it died, or half wiped. */
 void session_wipe_unfinished(struct session_table *t);

@@ -284,7 +284,9 @@ struct shm_session_rx {
 	uint64_t birth_ns;
 	_Atomic uint32_t path_tag;     /* tag of the endpoint that the peer is expected at */
 	_Atomic uint32_t is_confirmed; /* 1: not `next` any more; 0: look at the keypairs */
-	uint32_t pad[2];
+	_Atomic uint64_t source; /* an inner IPv4 source that is the peer's, and by which tables:
+	                            session_source(); 0: none.  Of this forwarder, not of its
+	                            predecessor */
 };
 static_assert(sizeof(struct shm_session_rx) == SHM_CACHE_LINE, "one line");
 
