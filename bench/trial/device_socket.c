@@ -4,12 +4,9 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "bench/harness/run.h"
 #include "bench/tunnel/clear_end.h"
@@ -19,18 +16,16 @@
 #include "lib/base/secret.h"
 #include "lib/crypto/key.h"
 
-#define PORT            20000
-#define SOURCE_PORT     30000
-#define WAIT_S          6.0
-#define YOUNG_NS        (60 * NS_PER_S)  /* a session for a trial is renewed beyond this age */
-#define LAST_NS         (170 * NS_PER_S) /* packets sealed ahead are sent before it is so old */
-#define LEAD_NS         (20 * NS_PER_MS) /* from making the threads to the first packet */
-#define TICK_MS         50
-#define SILENCE_NS      (100 * NS_PER_MS) /* all came, and nothing for so long: no more will */
-#define LIMITED_SHARE   0.99
-#define SPINNING_CORES  4
-#define LANES           4
-#define UNPACED_PPS     5e6 /* of books, where no rate is asked for */
+#define PORT        20000
+#define SOURCE_PORT 30000
+#define WAIT_S      6.0
+#define WAITED_NS   (110 * NS_PER_S) /* where the device begins handshakes, it renews them at 120 s \
+	                              */
+#define LEAD_NS     (20 * NS_PER_MS) /* from making the threads to the first packet */
+#define TICK_MS     50
+#define SILENCE_NS  (100 * NS_PER_MS) /* all came, and nothing for so long: no more will */
+#define LANES       4
+#define UNPACED_PPS 5e6 /* of books, where no rate is asked for */
 
 struct device_socket {
 	struct device device; // first
@@ -45,7 +40,7 @@ struct trial { /* one that runs */
 	struct transmit tx;
 	struct receive rx;
 	struct line_counters tunnel_before, clear_before;
-	struct rusage usage_before;
+	double cpu_before_s;
 };
 
 /* ---- both ends ---- */
@@ -73,16 +68,6 @@ static void
 show_phase(struct device_socket *d, const char *phase)
 {
 	show(d, &(struct device_socket_progress){ .phase = phase });
-}
-
-static unsigned
-cores(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	return (unsigned)CPU_COUNT(&set);
 }
 
 static void
@@ -115,10 +100,9 @@ device_socket_create(const struct device_socket_config *config)
 		bench_error("not enough memory", "end other programs", "no trial can be made");
 		return NULL;
 	}
-	d->device = (struct device){ .name = "socket",
-		.tier = "T3",
-		.run = run_trial,
-		.destroy = device_socket_destroy };
+	d->device = (struct device){
+		.name = "socket", .tier = "T3", .run = run_trial, .destroy = device_socket_destroy
+	};
 	d->config = *config;
 	if (d->config.port == 0)
 		d->config.port = PORT;
@@ -153,16 +137,6 @@ device_socket_wire(const struct device *device)
 }
 
 /* ---- a trial ---- */
-
-static size_t
-ahead_bytes(const struct device_socket *d)
-{
-	long pages = sysconf(_SC_AVPHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-
-	if (d->config.ahead_bytes != 0)
-		return d->config.ahead_bytes;
-	return pages > 0 && page > 0 ? (size_t)pages / 2 * (size_t)page : (size_t)1 << 30;
-}
 
 static void
 set_plans(struct trial *t)
@@ -209,36 +183,11 @@ make_tallies(struct trial *t)
 }
 
 static int
-check_ahead(const struct trial *t)
-{
-	const struct trial_request *r = t->request;
-	double gib = 1024.0 * 1024 * 1024;
-
-	if (!r->encrypt_ahead)
-		return 0;
-	if (r->seconds > (double)(LAST_NS - YOUNG_NS) / 1e9) {
-		bench_error("the session that they are sealed for ends before",
-			"make it shorter, or leave --ahead out",
-			"a trial of %g s cannot be encrypted ahead", r->seconds);
-		return -EINVAL;
-	}
-	if (r->rate_pps > 0 && transmit_ahead_bytes(&t->tx) > (double)t->tx.ahead_bytes) {
-		bench_error("there is not so much memory for it",
-			"make the trial shorter, slower or its packets smaller; or give more with "
-			"--ahead-memory",
-			"encrypting ahead would take %.1f GiB of %.1f GiB",
-			transmit_ahead_bytes(&t->tx) / gib, (double)t->tx.ahead_bytes / gib);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static int
 prepare(struct trial *t)
 {
 	struct device_socket *d = t->d;
 	const struct trial_request *r = t->request;
-	int64_t age_ns = d->config.tunnel.waits ? LAST_NS - 60 * NS_PER_S : YOUNG_NS;
+	int64_t age_ns = d->config.tunnel.waits ? WAITED_NS : TRANSMIT_YOUNG_NS;
 	int err;
 
 	t->tx = (struct transmit){
@@ -249,8 +198,8 @@ prepare(struct trial *t)
 		.sizes = r->sizes,
 		.rate_pps = r->rate_pps,
 		.seconds = r->seconds,
-		.ahead_bytes = r->encrypt_ahead ? ahead_bytes(d) : 0,
-		.is_spinning = cores() >= SPINNING_CORES,
+		.ahead_bytes = r->encrypt_ahead ? transmit_ahead_room(d->config.ahead_bytes) : 0,
+		.is_spinning = transmit_may_spin(),
 		.core = d->config.send_core,
 	};
 	t->rx = (struct receive){
@@ -259,9 +208,6 @@ prepare(struct trial *t)
 		.core = d->config.receive_core,
 	};
 	set_plans(t);
-	err = check_ahead(t);
-	if (err < 0)
-		return err;
 	show_phase(d, "shaking hands");
 	err = tunnel_end_establish(d->tunnel, age_ns, d->config.wait_s, ask_stopped, d);
 	if (err == 0)
@@ -271,11 +217,7 @@ prepare(struct trial *t)
 	tunnel_end_hold(d->tunnel, r->encrypt_ahead);
 	if (r->encrypt_ahead)
 		show_phase(d, "encrypting ahead");
-	err = transmit_prepare(&t->tx, ask_stopped, d);
-	if (err == -ENOMEM)
-		bench_error("not enough memory", "make the trial shorter",
-			"packets of this trial cannot be made");
-	return err;
+	return transmit_prepare(&t->tx, ask_stopped, d);
 }
 
 static uint64_t
@@ -290,13 +232,13 @@ show_trial(struct trial *t, const char *phase)
 {
 	double now_s = (double)mono_diff_ns(mono_now(), t->rx.start) / 1e9;
 
-	show(t->d,
-		&(struct device_socket_progress){
-			.phase = phase,
-			.seconds_left = now_s < t->request->seconds ? t->request->seconds - now_s : 0,
-			.sent = sum2(t->tx.sent),
-			.received = sum2(t->rx.received),
-		});
+	show(t->d, &(struct device_socket_progress){
+			   .phase = phase,
+			   .seconds_left =
+				   now_s < t->request->seconds ? t->request->seconds - now_s : 0,
+			   .sent = sum2(t->tx.sent),
+			   .received = sum2(t->rx.received),
+		   });
 }
 
 static void
@@ -362,13 +304,6 @@ say:
 
 /* ---- what came out ---- */
 
-static double
-cpu_s(const struct rusage *u)
-{
-	return (double)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) +
-	       (double)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1e6;
-}
-
 static void
 add_sum(struct tally_sum *into, const struct tally_sum *from)
 {
@@ -416,15 +351,13 @@ socket_dropped(const struct trial *t)
 static int
 conclude(struct trial *t, struct trial_result *ret)
 {
-	struct rusage usage;
 	int err;
 
-	getrusage(RUSAGE_SELF, &usage);
 	*ret = (struct trial_result){
 		.seconds = t->tx.took_s,
 		.generator_late = t->tx.pace.late,
 		.socket_dropped = socket_dropped(t),
-		.generator_cpu_s = cpu_s(&usage) - cpu_s(&t->usage_before),
+		.generator_cpu_s = transmit_cpu_s() - t->cpu_before_s,
 	};
 	err = finish_books(t, ret);
 	if (err < 0 || ret->seconds <= 0)
@@ -432,10 +365,8 @@ conclude(struct trial *t, struct trial_result *ret)
 	ret->offered_pps = (double)ret->sum.sent / ret->seconds;
 	ret->delivered_pps = (double)ret->sum.received / ret->seconds;
 	// Asked for as much as possible, and all of it came: the device was not at its limit.
-	ret->generator_limited =
-		t->request->rate_pps > 0
-			? ret->offered_pps < t->request->rate_pps * LIMITED_SHARE
-			: ret->sum.lost == 0;
+	ret->generator_limited = transmit_is_limited(&t->tx, ret->offered_pps) ||
+	                         (t->request->rate_pps <= 0 && ret->sum.lost == 0);
 	return 0;
 }
 
@@ -452,7 +383,7 @@ run_trial(struct device *device,
 	if (err == 0) {
 		line_counters(tunnel_end_line(t.d->tunnel), &t.tunnel_before);
 		clear_end_counters(t.d->clear, &t.clear_before);
-		getrusage(RUSAGE_SELF, &t.usage_before);
+		t.cpu_before_s = transmit_cpu_s();
 		err = run_threads(&t);
 	}
 	if (err == 0)

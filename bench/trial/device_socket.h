@@ -16,7 +16,7 @@
 #include "bench/tunnel/tunnel_end.h"
 
 struct device_socket_progress {
-	const char *phase; /* "shaking hands", "encrypting ahead", "sending", "draining" */
+	const char *phase;   /* "shaking hands", "encrypting ahead", "sending", "draining" */
 	double seconds_left; /* of sending */
 	uint64_t sent, received;
 };
@@ -25,10 +25,10 @@ struct device_socket_config {
 	struct tunnel_config tunnel;
 	struct addr clear; /* our address on the network behind the device */
 	const char *clear_netns;
-	uint16_t port; /* that inner packets go to, at either end; 0: 20000 */
-	bool has_no_offload; /* of the clear end */
-	size_t ahead_bytes;  /* what encrypting ahead may take; 0: half of what is free */
-	double wait_s;       /* for a handshake; 0: 6 */
+	uint16_t port;               /* that inner packets go to, at either end; 0: 20000 */
+	bool has_no_offload;         /* of the clear end */
+	size_t ahead_bytes;          /* what encrypting ahead may take; 0: half of what is free */
+	double wait_s;               /* for a handshake; 0: 6 */
 	int send_core, receive_core; /* -1: any */
 	/* Both may be NULL.  progress is called some ten times a second while a trial runs. */
 	bool (*is_stopped)(void *context);

@@ -24,7 +24,8 @@ struct clear_config {
 	/* Sending: peer n's address is the n-th from `to` on. */
 	struct endpoint to;
 	uint32_t n_to;
-	uint32_t n_lanes; /* sockets to send from, each with a port of its own: 1 to CLEAR_LANES_MAX */
+	uint32_t n_lanes; /* sockets to send from, each with a port of its own: 1 to CLEAR_LANES_MAX
+	                   */
 	bool has_no_offload;
 	struct line *rx, *tx; /* taken instead of sockets of our own, for tests; ownership too */
 };

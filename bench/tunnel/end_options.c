@@ -196,8 +196,6 @@ read_tunnel(struct end_options *o)
 	t->netns = o->tunnel_netns;
 	t->waits = o->waits;
 	t->has_no_offload = o->has_no_offload;
-	t->n_peers = 1;
-	t->mtu = DEFAULT_MTU;
 	if (o->key == NULL)
 		return missing("key", "the tunnel's end needs a private key");
 	if (o->inner[0] == NULL)
@@ -208,9 +206,7 @@ read_tunnel(struct end_options *o)
 	if (o->preshared_key != NULL &&
 		key_option("preshared-key", o->preshared_key, &t->preshared_key) < 0)
 		return -1;
-	if (whole_option("peers", o->peers, 1, TUNNEL_PEERS_MAX, &t->n_peers) < 0 ||
-		whole_option("mtu", o->mtu, 576, 65535, &t->mtu) < 0 ||
-		port_option("listen", o->listen, &t->listen) < 0)
+	if (port_option("listen", o->listen, &t->listen) < 0)
 		return -1;
 	if (o->device == NULL)
 		return o->print_peers ? 0 : missing("device", "the tunnel's end needs a device");
@@ -253,6 +249,11 @@ end_options_read(struct end_options *o)
 		number_option("ahead-memory", o->ahead_memory, 1, 1e7, &mib) < 0)
 		return BENCH_USAGE;
 	c->ahead_bytes = (size_t)(mib * MIB);
+	c->tunnel.n_peers = 1;
+	c->tunnel.mtu = DEFAULT_MTU;
+	if (whole_option("peers", o->peers, 1, TUNNEL_PEERS_MAX, &c->tunnel.n_peers) < 0 ||
+		whole_option("mtu", o->mtu, 576, 65535, &c->tunnel.mtu) < 0)
+		return BENCH_USAGE;
 	if (o->has_tunnel && (read_tunnel(o) < 0 || choose_inner(o) < 0))
 		return BENCH_USAGE;
 	if (o->far.addr.family != ADDR_NONE && o->far.port == 0)

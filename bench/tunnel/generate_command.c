@@ -14,8 +14,9 @@
 #include "bench/command.h"
 #include "bench/harness/number.h"
 #include "bench/harness/run.h"
-#include "bench/trial/device_socket.h"
 #include "bench/trial/load_options.h"
+#include "bench/tunnel/apart.h"
+#include "bench/tunnel/device_choice.h"
 #include "bench/tunnel/end_options.h"
 #include "bench/tunnel/print_trial.h"
 #include "lib/base/err.h"
@@ -36,6 +37,8 @@ struct generate {
 	struct load_options load;
 	double rate_pps, seconds, n_repeat;
 	struct trial_request request;
+	bool has_direction;   /* it was asked for */
+	bool is_sending_only; /* the other end is another program */
 	struct bench_run *run;
 	char what[320]; /* the trial, for progress */
 };
@@ -96,6 +99,7 @@ read_option(struct generate *g, int option)
 	}
 	if (option == '?')
 		return BENCH_USAGE;
+	g->has_direction |= option == LOAD_OPTIONS;
 	of_load = load_option(&g->load, option, optarg);
 	if (of_load != 0)
 		return of_load < 0 ? BENCH_USAGE : 0;
@@ -103,6 +107,40 @@ read_option(struct generate *g, int option)
 		bench_run_option(&g->run_options, option, optarg))
 		return 0;
 	return set_number(g, option) < 0 ? BENCH_USAGE : 0;
+}
+
+// Which ends are ours?
+static int
+check_ends(struct generate *g)
+{
+	const struct end_options *o = &g->ends;
+	const char *way;
+
+	if (g->load.is_in_memory || (o->has_tunnel && o->has_clear))
+		return BENCH_OK;
+	g->is_sending_only = true;
+	if (!o->has_tunnel && !o->has_clear) {
+		bench_error("it takes two",
+			"give --device and what belongs to it, --clear and its namespace; or "
+			"--in-memory",
+			"no end is given");
+		return BENCH_USAGE;
+	}
+	if (o->far.addr.family == ADDR_NONE) {
+		bench_error("there is nobody to send to",
+			"give the other end too, or with --to the address of a `sluice-bench "
+			"sink`",
+			"only one end is given");
+		return BENCH_USAGE;
+	}
+	way = trial_direction_names[apart_send_direction(o)];
+	if (g->has_direction && strcmp(g->load.direction, way) != 0) {
+		bench_error("this end alone sends the other way", "give the other end too",
+			"--direction %s", g->load.direction);
+		return BENCH_USAGE;
+	}
+	g->load.direction = way;
+	return BENCH_OK;
 }
 
 static int
@@ -135,6 +173,8 @@ read_options(struct generate *g, int argc, char **argv)
 		return BENCH_USAGE;
 	}
 	status = end_options_read(&g->ends);
+	if (status == BENCH_OK && !g->ends.print_peers)
+		status = check_ends(g);
 	return status == BENCH_OK && !g->ends.print_peers ? set_request(g) : status;
 }
 
@@ -164,27 +204,27 @@ show_progress(void *context, const struct device_socket_progress *now)
 	bench_run_progress(g->run, g->what, detail);
 }
 
-static struct device *
-make_device(struct generate *g)
+static void
+name_trial(struct generate *g, const char *device, unsigned nth, char *key, size_t size)
 {
-	struct device_socket_config *c = &g->ends.config;
-
-	c->is_stopped = is_stopped;
-	c->progress = show_progress;
-	c->context = g;
-	return device_socket_create(c);
+	snprintf(key, size, "%s/%s/%s/%g/%g/%u flows/%u peers%s/%u", device, g->load.direction,
+		g->load.sizes.text, g->rate_pps, g->seconds, g->request.n_flows,
+		g->ends.config.tunnel.n_peers, g->request.encrypt_ahead ? "/ahead" : "", nth);
+	snprintf(g->what, sizeof(g->what), "%s %s", g->load.direction, g->load.sizes.text);
 }
 
-static json_t *
-result_json(const struct device *d, const struct trial_result *result, bool is_cut)
+// A trial that was cut short is kept, but does not pass for the whole one with --resume.
+static int
+record(struct generate *g, const struct device *d, char *key, size_t size, json_t *result)
 {
-	json_t *o = trial_json(result);
+	json_t *axes = trial_axes(d, &g->request);
 
-	if (strcmp(d->name, "socket") == 0)
-		json_object_set_new(o, "wire", device_socket_wire(d));
-	if (is_cut)
-		json_object_set_new(o, "interrupted", json_true());
-	return o;
+	json_object_set_new(axes, "peers", json_integer(g->ends.config.tunnel.n_peers));
+	if (bench_run_is_stopped(g->run)) {
+		strncat(key, "/interrupted", size - strlen(key) - 1);
+		json_object_set_new(result, "interrupted", json_true());
+	}
+	return bench_run_record(g->run, key, axes, result);
 }
 
 static int
@@ -192,33 +232,64 @@ one_trial(struct generate *g, struct device *d, unsigned nth)
 {
 	struct trial_result result;
 	char key[512];
-	bool is_cut;
 
-	snprintf(key, sizeof(key), "%s/%s/%s/%g/%g/%u flows/%u peers%s/%u", d->name,
-		g->load.direction, g->load.sizes.text, g->rate_pps, g->seconds, g->request.n_flows,
-		g->ends.config.tunnel.n_peers, g->request.encrypt_ahead ? "/ahead" : "", nth);
-	snprintf(g->what, sizeof(g->what), "%s %s", g->load.direction, g->load.sizes.text);
+	name_trial(g, d->name, nth, key, sizeof(key));
 	if (!bench_run_wants(g->run, key))
 		return 0;
 	if (d->run(d, &g->request, &result) < 0)
 		return -1;
-	is_cut = bench_run_is_stopped(g->run);
-	// A trial that was cut short is kept, but does not pass for the whole one with --resume.
-	if (is_cut)
-		strncat(key, "/interrupted", sizeof(key) - strlen(key) - 1);
 	if (!g->run_options.json)
 		print_trial(&g->request, &result);
-	return bench_run_record(
-		g->run, key, trial_axes(d, &g->request), result_json(d, &result, is_cut));
+	return record(g, d, key, sizeof(key), device_trial_json(d, &result));
+}
+
+// The sending end alone.
+static int
+one_sending(struct generate *g, unsigned nth)
+{
+	const struct device elsewhere = { .name = "elsewhere", .tier = "T3" };
+	struct trial_result result;
+	json_t *wire, *o;
+	char key[512];
+
+	name_trial(g, elsewhere.name, nth, key, sizeof(key));
+	if (!bench_run_wants(g->run, key))
+		return 0;
+	if (apart_send(&g->ends, &g->request, &result, &wire) < 0)
+		return -1;
+	if (!g->run_options.json)
+		print_sending(&g->request, &result);
+	o = json_pack("{s:I, s:f, s:f, s:I, s:f, s:b}", "sent", (json_int_t)result.sum.sent,
+		"seconds", result.seconds, "offered_pps", result.offered_pps, "generator_late",
+		(json_int_t)result.generator_late, "generator_cpu_s", result.generator_cpu_s,
+		"generator_limited", (int)result.generator_limited);
+	if (wire != NULL)
+		json_object_set_new(o, "wire", wire);
+	return record(g, &elsewhere, key, sizeof(key), o);
 }
 
 static int
-run_trials(struct generate *g, int argc, char **argv)
+run_trials(struct generate *g, struct device *d)
 {
-	struct device *d;
-	int err = 0, status;
+	int err = 0;
 
-	err = aead_init(NULL);
+	for (unsigned i = 0; err == 0 && i < (unsigned)g->n_repeat; i++) {
+		if (bench_run_is_stopped(g->run))
+			break;
+		err = d != NULL ? one_trial(g, d, i) : one_sending(g, i);
+	}
+	return err;
+}
+
+static int
+measure(struct generate *g, int argc, char **argv)
+{
+	const struct device_watch watch = {
+		.is_stopped = is_stopped, .progress = show_progress, .context = g
+	};
+	struct device *d = NULL;
+	int status, err = aead_init(NULL);
+
 	if (err < 0) {
 		bench_error(err_str(err), "SLUICE_AEAD may name a cipher that does not work here",
 			"no cipher");
@@ -228,16 +299,19 @@ run_trials(struct generate *g, int argc, char **argv)
 		argc, argv, (size_t)g->n_repeat, g->seconds + 1);
 	if (g->run == NULL)
 		return BENCH_FAILED;
-	d = make_device(g);
-	for (unsigned i = 0; d != NULL && err == 0 && i < (unsigned)g->n_repeat; i++) {
-		if (bench_run_is_stopped(g->run))
-			break;
-		err = one_trial(g, d, i);
-	}
+	g->ends.config.is_stopped = is_stopped;
+	g->ends.config.progress = show_progress;
+	g->ends.config.context = g;
+	if (!g->is_sending_only)
+		d = device_choose(&g->load, &g->ends, &watch);
+	if (d != NULL || g->is_sending_only)
+		err = run_trials(g, d);
+	else
+		err = -1;
 	if (d != NULL)
 		d->destroy(d);
 	status = bench_run_end(g->run);
-	return d == NULL || err < 0 ? BENCH_FAILED : status;
+	return err < 0 ? BENCH_FAILED : status;
 }
 
 static int
@@ -252,7 +326,7 @@ run_generate(int argc, char **argv)
 	if (status == BENCH_OK && g->ends.print_peers)
 		status = end_options_print_peers(&g->ends);
 	else if (status == BENCH_OK)
-		status = run_trials(g, argc, argv);
+		status = measure(g, argc, argv);
 	end_options_fini(&g->ends);
 	free(g);
 	return status == -1 ? BENCH_OK : status;

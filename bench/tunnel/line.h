@@ -25,11 +25,11 @@ struct line_packet { /* one datagram: UDP payload */
 	const struct endpoint *to;
 };
 
-struct line_counters {     /* since the line was opened */
-	uint64_t dropped;  /* came, and found our own queue full: no device's fault */
-	uint64_t blocked;  /* times that our own queue had no room for sending */
-	uint64_t refused;  /* ICMP errors, and datagrams that the kernel would not send */
-	int last_refusal;  /* errno of the last of those, 0: none */
+struct line_counters {    /* since the line was opened */
+	uint64_t dropped; /* came, and found our own queue full: no device's fault */
+	uint64_t blocked; /* times that our own queue had no room for sending */
+	uint64_t refused; /* ICMP errors, and datagrams that the kernel would not send */
+	int last_refusal; /* errno of the last of those, 0: none */
 	uint64_t datagrams_sent, datagrams_received;
 	uint64_t calls_sent, calls_received; /* system calls that did it */
 };
@@ -39,10 +39,7 @@ struct line;
 struct line_kind {
 	const char *name;
 	int (*send)(struct line *l, const struct line_packet *packets, size_t n);
-	int (*send_one)(struct line *l,
-		const uint8_t *data,
-		size_t len,
-		const struct endpoint *to);
+	int (*send_one)(struct line *l, const uint8_t *data, size_t len, const struct endpoint *to);
 	int (*receive)(struct line *l, const struct line_packet **ret_packets);
 	void (*counters)(const struct line *l, struct line_counters *ret);
 	void (*close)(struct line *l);

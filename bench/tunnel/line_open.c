@@ -53,7 +53,7 @@ line_open(const struct line_socket_config *config, struct line **ret_line)
 		return 0;
 	shown = step == LINE_STEP_BIND ? &config->local : &config->remote;
 	bench_error(err_str(err), step_advice(step, err), "%s %s", step_text(step),
-		step == LINE_STEP_NETNS ? config->netns
+		step == LINE_STEP_NETNS           ? config->netns
 		: shown->addr.family == ADDR_NONE ? "any address"
 						  : endpoint_format(shown, text));
 	return err;

@@ -73,9 +73,9 @@ name_of(const struct endpoint *e, enum addr_family family, struct sockaddr_stora
 		memcpy(&v4->sin_addr, e->addr.bytes, 4);
 		return sizeof(*v4);
 	}
-	*v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
-		.sin6_port = htons(e->port),
-		.sin6_scope_id = e->scope_id };
+	*v6 = (struct sockaddr_in6){
+		.sin6_family = AF_INET6, .sin6_port = htons(e->port), .sin6_scope_id = e->scope_id
+	};
 	memcpy(&v6->sin6_addr, e->addr.bytes, 16);
 	return sizeof(*v6);
 }

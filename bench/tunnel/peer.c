@@ -131,10 +131,7 @@ tunnel_peer_find(struct tunnel_peer *p, uint32_t index, struct mono now)
 }
 
 void
-tunnel_peer_received(struct tunnel_peer *p,
-	struct tunnel_session *s,
-	bool is_data,
-	struct mono now)
+tunnel_peer_received(struct tunnel_peer *p, struct tunnel_session *s, bool is_data, struct mono now)
 {
 	if (s == p->next)
 		become_current(p, s);
@@ -220,8 +217,8 @@ tunnel_peer_on_initiation(struct tunnel_peer *p,
 		p->pending = -1;
 	}
 	key_generate(&ephemeral);
-	err = wg_response_create(&initiation, &p->remote, fresh_index(p, place), &ephemeral,
-		response, &keys);
+	err = wg_response_create(
+		&initiation, &p->remote, fresh_index(p, place), &ephemeral, response, &keys);
 	secret_wipe(&ephemeral, sizeof(ephemeral));
 	if (err < 0)
 		goto forget_initiation;

@@ -41,8 +41,8 @@ struct tunnel_session {
 	uint8_t send_key[KEY_LEN], receive_key[KEY_LEN];
 	uint32_t local_index, remote_index;
 	struct mono birth;
-	_Atomic uint64_t counter;  /* the next to send */
-	struct wg_replay *replay;  /* the tunnel end's memory */
+	_Atomic uint64_t counter; /* the next to send */
+	struct wg_replay *replay; /* the tunnel end's memory */
 };
 
 struct tunnel_peer {
@@ -65,8 +65,8 @@ struct tunnel_peer {
 };
 
 /*
- * replay: TUNNEL_SESSIONS windows, kept.  random: makes indices differ from those of an earlier run.
- * preshared_key may be NULL.  0, or ERR_BAD_KEY for the device's key.
+ * replay: TUNNEL_SESSIONS windows, kept.  random: makes indices differ from those of an earlier
+ * run. preshared_key may be NULL.  0, or ERR_BAD_KEY for the device's key.
  */
 [[nodiscard]] int tunnel_peer_init(struct tunnel_peer *p,
 	uint32_t number,
@@ -92,7 +92,8 @@ void tunnel_peer_initiate(struct tunnel_peer *p,
 
 /*
  * An initiation of the device's, opened for this peer.  0: `response` is to be sent; the session is
- * used once the device has used it.  ERR_REPLAY, -EAGAIN, ERR_BAD_MAC, ERR_UNKNOWN_PEER, ERR_BAD_KEY.
+ * used once the device has used it.  ERR_REPLAY, -EAGAIN, ERR_BAD_MAC, ERR_UNKNOWN_PEER,
+ * ERR_BAD_KEY.
  */
 [[nodiscard]] int tunnel_peer_on_initiation(struct tunnel_peer *p,
 	const struct wg_claim *claim,
@@ -112,8 +113,7 @@ void tunnel_peer_initiate(struct tunnel_peer *p,
 	struct mono now);
 
 /* The session with this index of ours that may receive at `now`, or NULL. */
-struct tunnel_session *
-tunnel_peer_find(struct tunnel_peer *p, uint32_t index, struct mono now);
+struct tunnel_session *tunnel_peer_find(struct tunnel_peer *p, uint32_t index, struct mono now);
 
 /* A message of this session was authentic. */
 void tunnel_peer_received(struct tunnel_peer *p,

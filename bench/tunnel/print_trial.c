@@ -37,8 +37,8 @@ print_latency(const struct latency *l)
 		(double)latency_quantile_ns(l, 0.999) / 1e3, (double)l->max_ns / 1e3);
 }
 
-void
-print_trial(const struct trial_request *request, const struct trial_result *result)
+static void
+print_load(const struct trial_request *request, const struct trial_result *result)
 {
 	char rate[32] = "as fast as possible";
 
@@ -47,11 +47,11 @@ print_trial(const struct trial_request *request, const struct trial_result *resu
 	printf("%s, %s, %u flows, %s, %.2f s%s\n", trial_direction_names[request->direction],
 		request->sizes->text, request->n_flows, rate, result->seconds,
 		request->encrypt_ahead ? ", encrypted ahead" : "");
-	for (unsigned way = 0; way < 2; way++) {
-		if (request->direction == way || request->direction == TRIAL_BOTH)
-			print_sum(trial_direction_names[way], &result->way[way], result->seconds);
-	}
-	print_latency(&result->latency);
+}
+
+static void
+print_generator(const struct trial_result *result)
+{
 	printf("  generator %.2f s of CPU, %llu packets late", result->generator_cpu_s,
 		(unsigned long long)result->generator_late);
 	if (result->socket_dropped > 0)
@@ -60,4 +60,25 @@ print_trial(const struct trial_request *request, const struct trial_result *resu
 	if (result->generator_limited)
 		printf("; the generator was the limit, the device can do more");
 	putchar('\n');
+}
+
+void
+print_sending(const struct trial_request *request, const struct trial_result *result)
+{
+	print_load(request, result);
+	printf("  %-9s sent %llu (%.0f/s)\n", trial_direction_names[request->direction],
+		(unsigned long long)result->sum.sent, result->offered_pps);
+	print_generator(result);
+}
+
+void
+print_trial(const struct trial_request *request, const struct trial_result *result)
+{
+	print_load(request, result);
+	for (unsigned way = 0; way < 2; way++) {
+		if (request->direction == way || request->direction == TRIAL_BOTH)
+			print_sum(trial_direction_names[way], &result->way[way], result->seconds);
+	}
+	print_latency(&result->latency);
+	print_generator(result);
 }

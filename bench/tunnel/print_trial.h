@@ -9,6 +9,8 @@
 
 /* On stdout. */
 void print_trial(const struct trial_request *request, const struct trial_result *result);
+/* Of the sending end alone. */
+void print_sending(const struct trial_request *request, const struct trial_result *result);
 /* The books alone. */
 void print_sum(const char *title, const struct tally_sum *sum, double seconds);
 void print_latency(const struct latency *latency);

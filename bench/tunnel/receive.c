@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include "bench/trial/trial.h"
+#include "bench/tunnel/inner_udp.h"
 #include "bench/tunnel/transmit.h"
 
 #define WAIT_MS 5
@@ -21,8 +22,7 @@ count(struct receive *r, unsigned way, uint64_t n, int64_t now_ns)
 	uint64_t before = atomic_load_explicit(&r->received[way], memory_order_relaxed);
 
 	atomic_store_explicit(&r->received[way], before + n, memory_order_relaxed);
-	atomic_store_explicit(
-		&r->last_ns, now_ns > 0 ? (uint64_t)now_ns : 0, memory_order_relaxed);
+	atomic_store_explicit(&r->last_ns, now_ns > 0 ? (uint64_t)now_ns : 0, memory_order_relaxed);
 }
 
 struct batch { /* what came together arrived together */
@@ -30,22 +30,6 @@ struct batch { /* what came together arrived together */
 	int64_t now_ns;
 	uint64_t n;
 };
-
-// The UDP payload of an inner packet; NULL: it has none.
-static const uint8_t *
-payload_of(const uint8_t *packet, size_t len, size_t *ret_len)
-{
-	size_t header = 0;
-
-	if (len >= 28 && packet[0] >> 4 == 4 && packet[9] == 17)
-		header = (size_t)(packet[0] & 15) * 4 + 8;
-	else if (len >= 48 && packet[0] >> 4 == 6 && packet[6] == 17)
-		header = 48;
-	if (header == 0 || header > len)
-		return NULL;
-	*ret_len = len - header;
-	return packet + header;
-}
 
 static bool
 is_control(struct receive *r, const uint8_t *packet, size_t len)
@@ -55,7 +39,7 @@ is_control(struct receive *r, const uint8_t *packet, size_t len)
 
 	if (r->control == NULL)
 		return false;
-	payload = payload_of(packet, len, &payload_len);
+	payload = inner_udp_payload(packet, len, &payload_len);
 	return payload != NULL && r->control(r->context, payload, payload_len);
 }
 
@@ -72,33 +56,27 @@ take_inner(void *context, uint32_t peer, const uint8_t *packet, size_t len)
 		tally_packet(b->r->tally[TRIAL_OUTBOUND], packet, len, b->now_ns);
 }
 
-static size_t
+static void
 receive_tunnel(struct receive *r)
 {
 	struct mono now = mono_now();
 	struct batch b = { .r = r, .now_ns = mono_diff_ns(now, r->start) };
-	size_t n;
 
-	if (r->tunnel == NULL)
-		return 0;
-	n = tunnel_end_receive(r->tunnel, now, take_inner, &b);
+	(void)tunnel_end_receive(r->tunnel, now, take_inner, &b);
 	tunnel_end_tick(r->tunnel, now);
 	if (b.n > 0)
 		count(r, TRIAL_OUTBOUND, b.n, b.now_ns);
-	return n;
 }
 
-static size_t
+static void
 receive_clear(struct receive *r)
 {
-	struct line *line = r->clear != NULL ? clear_end_rx(r->clear) : NULL;
+	struct line *line = clear_end_rx(r->clear);
 	const struct line_packet *packets = NULL;
 	uint64_t n_taken = 0;
 	int64_t now_ns;
 	int n;
 
-	if (line == NULL)
-		return 0;
 	n = line_receive(line, &packets);
 	now_ns = arrived_ns(r);
 	for (int i = 0; i < n; i++) {
@@ -106,22 +84,15 @@ receive_clear(struct receive *r)
 			continue;
 		n_taken++;
 		if (r->tally[TRIAL_INBOUND] != NULL)
-			tally_payload(r->tally[TRIAL_INBOUND], packets[i].data, packets[i].len,
-				now_ns);
+			tally_payload(
+				r->tally[TRIAL_INBOUND], packets[i].data, packets[i].len, now_ns);
 	}
 	if (n_taken > 0)
 		count(r, TRIAL_INBOUND, n_taken, now_ns);
-	return (size_t)n;
 }
 
-size_t
-receive_round(struct receive *r)
-{
-	return receive_tunnel(r) + receive_clear(r);
-}
-
-static void
-wait_for_more(struct receive *r)
+void
+receive_round(struct receive *r, int wait_ms)
 {
 	struct line *clear = r->clear != NULL ? clear_end_rx(r->clear) : NULL;
 	struct pollfd fds[2] = {
@@ -129,7 +100,14 @@ wait_for_more(struct receive *r)
 		{ .fd = clear != NULL ? clear->fd : -1, .events = POLLIN },
 	};
 
-	(void)poll(fds, 2, WAIT_MS);
+	// Asking first costs less than reading from a socket that has nothing.
+	(void)poll(fds, 2, wait_ms);
+	if (fds[0].revents != 0)
+		receive_tunnel(r);
+	else if (r->tunnel != NULL)
+		tunnel_end_tick(r->tunnel, mono_now());
+	if (fds[1].revents != 0)
+		receive_clear(r);
 }
 
 void *
@@ -138,9 +116,7 @@ receive_run(void *arg)
 	struct receive *r = arg;
 
 	transmit_pin(r->core);
-	while (!atomic_load_explicit(&r->stop, memory_order_acquire)) {
-		if (receive_round(r) == 0)
-			wait_for_more(r);
-	}
+	while (!atomic_load_explicit(&r->stop, memory_order_acquire))
+		receive_round(r, WAIT_MS);
 	return NULL;
 }

@@ -43,7 +43,7 @@ struct receive {
 /* pthread_create()'s form; arg is the struct receive. */
 void *receive_run(void *arg);
 
-/* One round without waiting, for those who have no thread for it.  Returns datagrams looked at. */
-size_t receive_round(struct receive *r);
+/* Wait up to wait_ms for something to come, and take it: for those who have no thread for it. */
+void receive_round(struct receive *r, int wait_ms);
 
 #endif

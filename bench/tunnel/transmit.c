@@ -10,15 +10,22 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "bench/harness/run.h"
 
 #define BURST    LINE_BURST
 #define SLOT_LEN (FLOW_MAX_LEN + 64) /* a packet being made, with all around it */
 /* Without spinning: shorter naps would only be system calls. */
 #define NAP_NS (50 * NS_PER_US)
 /* What is not sent so long after the end is not sent any more: the generator was too slow. */
-#define GRACE_NS (10 * NS_PER_MS)
-#define BLOCKED_MS  1000
-#define HIGHEST_PPS 4e6 /* of this generator, to know how many packets to make ahead */
+#define GRACE_NS       (10 * NS_PER_MS)
+#define BLOCKED_MS     1000
+#define LAST_NS        (170 * NS_PER_S) /* packets sealed ahead are sent before a session is so old */
+#define GIB            (1024.0 * 1024 * 1024)
+#define SPINNING_CORES 4
+#define LIMITED_SHARE  0.99
+#define HIGHEST_PPS    4e6 /* of this generator, to know how many packets to make ahead */
 
 struct ahead { /* all packets of a way, made already */
 	struct line_packet *packets;
@@ -92,8 +99,8 @@ write_inbound(const struct transmit *t,
 {
 	ret->inner_len = sizes_at(t->sizes, number_of(t, k));
 	ret->peer = mark->flow % t->n_peers; // as plan.n_sources says
-	flow_write(ret->message + WG_TRANSPORT_HEADER_LEN, ret->inner_len,
-		&t->plan[TRIAL_INBOUND], mark);
+	flow_write(ret->message + WG_TRANSPORT_HEADER_LEN, ret->inner_len, &t->plan[TRIAL_INBOUND],
+		mark);
 }
 
 static uint32_t
@@ -129,10 +136,37 @@ ahead_bytes_each(const struct transmit *t)
 	return t->sizes->mean + TUNNEL_ROOM + 16 + sizeof(struct line_packet);
 }
 
-double
-transmit_ahead_bytes(const struct transmit *t)
+// Whether it can be done at all; what cannot has been said.
+static int
+check_ahead(const struct transmit *t)
 {
-	return ahead_packets(t) * ahead_bytes_each(t);
+	double bytes = ahead_packets(t) * ahead_bytes_each(t);
+
+	if (t->seconds > (double)(LAST_NS - TRANSMIT_YOUNG_NS) / 1e9) {
+		bench_error("the session that they are sealed for ends before",
+			"make it shorter, or leave --ahead out",
+			"a trial of %g s cannot be encrypted ahead", t->seconds);
+		return -EINVAL;
+	}
+	if (t->rate_pps > 0 && bytes > (double)t->ahead_bytes) {
+		bench_error("there is not so much memory for it",
+			"make the trial shorter, slower or its packets smaller; or give more with "
+			"--ahead-memory",
+			"encrypting ahead would take %.1f GiB of %.1f GiB", bytes / GIB,
+			(double)t->ahead_bytes / GIB);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+size_t
+transmit_ahead_room(size_t asked)
+{
+	long pages = sysconf(_SC_AVPHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+	if (asked != 0)
+		return asked;
+	return pages > 0 && page > 0 ? (size_t)pages / 2 * (size_t)page : (size_t)GIB;
 }
 
 static void *
@@ -222,19 +256,29 @@ make_ahead(struct transmit *t, uint64_t n, bool (*is_stopped)(void *context), vo
 	return 0;
 }
 
+static int
+no_memory(void)
+{
+	bench_error("not enough memory", "make the trial shorter, or leave --ahead out",
+		"packets of this trial cannot be made");
+	return -ENOMEM;
+}
+
 int
 transmit_prepare(struct transmit *t, bool (*is_stopped)(void *context), void *context)
 {
 	double most;
 	uint64_t n;
-	int err;
+	int err = 0;
 
 	pace_init(&t->pace, t->rate_pps, t->seconds, BURST);
+	if (t->ahead_bytes != 0)
+		err = check_ahead(t);
+	if (err < 0)
+		return err;
 	t->room = map_zeros(sizeof(*t->room));
 	if (t->room == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < BURST; i++)
-		t->room->sealing[i].message = t->room->slot[i];
+		return no_memory();
 	if (t->ahead_bytes == 0)
 		return 0;
 	// Without a rate: as many as there is room for.
@@ -245,7 +289,7 @@ transmit_prepare(struct transmit *t, bool (*is_stopped)(void *context), void *co
 	err = take_ahead_memory(t, n);
 	if (err == 0)
 		err = make_ahead(t, n, is_stopped, context);
-	return err;
+	return err == -ENOMEM ? no_memory() : err;
 }
 
 void
@@ -396,6 +440,29 @@ wait_until(const struct transmit *t, uint64_t due_ns)
 	at = (struct timespec){ .tv_sec = (time_t)(ns / (uint64_t)NS_PER_S),
 		.tv_nsec = (long)(ns % (uint64_t)NS_PER_S) };
 	(void)clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &at, NULL);
+}
+
+bool
+transmit_may_spin(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) >= SPINNING_CORES;
+}
+
+bool
+transmit_is_limited(const struct transmit *t, double offered_pps)
+{
+	return t->rate_pps > 0 && offered_pps < t->rate_pps * LIMITED_SHARE;
+}
+
+double
+transmit_cpu_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 void

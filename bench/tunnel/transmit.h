@@ -50,12 +50,22 @@ struct transmit {
 	struct transmit_room *room;
 };
 
-/* Bytes that encrypting ahead takes for a trial: of packets and of what leads to them. */
-double transmit_ahead_bytes(const struct transmit *t);
+/* A session for a trial is renewed beyond this age. */
+#define TRANSMIT_YOUNG_NS (60 * NS_PER_S)
+
+/* What encrypting ahead may take: what was asked for, or (0) half of the free memory. */
+size_t transmit_ahead_room(size_t asked);
+/* There are cores enough to wait without sleeping. */
+bool transmit_may_spin(void);
+/* It did not do what was asked of it. */
+bool transmit_is_limited(const struct transmit *t, double offered_pps);
+/* Of this process so far. */
+double transmit_cpu_s(void);
 
 /*
  * Take memory; with ahead_bytes, make and seal every packet (the sessions have to be young).
- * is_stopped may be NULL.  0, -ENOMEM, or -EINTR.
+ * is_stopped may be NULL.  0; -EINTR: stopped; another error, that it has said: too much for the
+ * memory, or too long for a session.
  */
 [[nodiscard]] int
 transmit_prepare(struct transmit *t, bool (*is_stopped)(void *context), void *context);

@@ -18,8 +18,8 @@
 #include "lib/base/secret.h"
 #include "lib/crypto/aead.h"
 
-#define IN_FLIGHT    64 /* handshakes begun by us at a time */
-#define SCAN_NS      (500 * NS_PER_MS)
+#define IN_FLIGHT 64 /* handshakes begun by us at a time */
+#define SCAN_NS   (500 * NS_PER_MS)
 
 struct tunnel_end {
 	struct tunnel_config config;
@@ -30,8 +30,8 @@ struct tunnel_end {
 	_Atomic uint64_t sealed;         // of the sending thread
 	_Atomic bool is_held;
 	struct mono scanned;
-	uint32_t answered;      // the peer that an initiation was for, last time
-	bool is_psk_suspected;  // a response came that could not be opened
+	uint32_t answered;     // the peer that an initiation was for, last time
+	bool is_psk_suspected; // a response came that could not be opened
 	struct aead_job jobs[TUNNEL_BURST];
 	struct {
 		struct tunnel_peer *peer;
@@ -114,8 +114,8 @@ tunnel_end_open(const struct tunnel_config *config)
 		e->config = *config;
 		// Mapped: windows of sessions that never receive take no memory.
 		e->peers = map_zeros(config->n_peers * sizeof(*e->peers));
-		e->replays = map_zeros(
-			(size_t)config->n_peers * TUNNEL_SESSIONS * sizeof(*e->replays));
+		e->replays =
+			map_zeros((size_t)config->n_peers * TUNNEL_SESSIONS * sizeof(*e->replays));
 	}
 	if (e == NULL || e->peers == NULL || e->replays == NULL) {
 		bench_error("not enough memory", "ask for fewer --peers", "cannot make %u peers",
@@ -177,8 +177,7 @@ initiate(struct tunnel_end *e, struct tunnel_peer *p, struct mono now)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	tunnel_peer_initiate(
-		p, now, (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec, message);
+	tunnel_peer_initiate(p, now, (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec, message);
 	send_message(e, message, sizeof(message));
 	e->counters.initiations_sent++;
 }
@@ -499,8 +498,10 @@ tunnel_end_seal(struct tunnel_end *e, struct tunnel_packet *packets, size_t n)
 		struct tunnel_session *s = tunnel_peer_current(&e->peers[t->peer]);
 		uint32_t padded = wg_padded_len(t->inner_len, e->config.mtu);
 		uint8_t *inner = t->message + WG_TRANSPORT_HEADER_LEN;
-		uint64_t counter = s != NULL ? tunnel_session_take(s, 1) : 0;
+		uint64_t counter = t->counter;
 
+		if (!t->has_counter)
+			counter = s != NULL ? tunnel_session_take(s, 1) : 0;
 		memset(inner + t->inner_len, 0, padded - t->inner_len);
 		wg_transport_header_write(t->message, s != NULL ? s->remote_index : 0, counter);
 		e->sealing[i] = (struct aead_job){
@@ -513,6 +514,14 @@ tunnel_end_seal(struct tunnel_end *e, struct tunnel_packet *packets, size_t n)
 	}
 	aead_seal(e->sealing, n);
 	atomic_fetch_add_explicit(&e->sealed, n, memory_order_relaxed);
+}
+
+uint64_t
+tunnel_end_reserve(struct tunnel_end *e, uint32_t peer, uint64_t n)
+{
+	struct tunnel_session *s = tunnel_peer_current(&e->peers[peer]);
+
+	return s != NULL ? tunnel_session_take(s, n) : 0;
 }
 
 struct line *

@@ -26,10 +26,11 @@
 
 struct tunnel_config {
 	struct endpoint device;
-	const char *netns;   /* NULL: where we are */
-	uint16_t listen;     /* port; 0: any */
+	const char *netns; /* NULL: where we are */
+	uint16_t listen;   /* port; 0: any */
 	bool has_no_offload;
-	struct secret_key key; /* of the first peer; the others' are made of it (tunnel_peer_key()) */
+	struct secret_key
+		key; /* of the first peer; the others' are made of it (tunnel_peer_key()) */
 	struct public_key device_key;
 	bool has_preshared_key;
 	struct secret_key preshared_key; /* of all peers */
@@ -42,13 +43,13 @@ struct tunnel_config {
 
 struct tunnel_counters { /* since it was opened */
 	uint64_t opened, sealed;
-	uint64_t auth_failed;   /* of a session of ours, but not authentic */
-	uint64_t repeated;      /* authentic, but its counter had come already, or was too old to tell */
+	uint64_t auth_failed; /* of a session of ours, but not authentic */
+	uint64_t repeated; /* authentic, but its counter had come already, or was too old to tell */
 	uint64_t unknown_index; /* of no session of ours */
 	uint64_t malformed;     /* no WireGuard message */
 	uint64_t keepalives_received, keepalives_sent;
 	uint64_t initiations_sent, initiations_received, cookie_replies;
-	uint64_t handshakes; /* completed, begun by either */
+	uint64_t handshakes;    /* completed, begun by either */
 	uint64_t not_authentic; /* handshake messages that were refused */
 };
 
@@ -80,8 +81,7 @@ typedef void (*tunnel_take)(void *context, uint32_t peer, const uint8_t *packet,
  * Whatever has come: opens data, answers handshakes.  take may be NULL.  Returns how many datagrams
  * were looked at.
  */
-size_t
-tunnel_end_receive(struct tunnel_end *e, struct mono now, tunnel_take take, void *context);
+size_t tunnel_end_receive(struct tunnel_end *e, struct mono now, tunnel_take take, void *context);
 
 /* To be called some times a second: keepalives, and renewal of sessions where their time has come.
  */
@@ -100,7 +100,13 @@ struct tunnel_packet {
 	uint32_t inner_len;
 	uint32_t peer;
 	uint32_t message_len; /* set by sealing */
+	bool has_counter;     /* one that was reserved, else the next */
+	uint64_t counter;
 };
+
+/* Keep n counters of a peer's session for packets that leave before others are sealed.  Returns the
+ * first. */
+uint64_t tunnel_end_reserve(struct tunnel_end *e, uint32_t peer, uint64_t n);
 
 /* Seal n <= TUNNEL_BURST packets, counters in their order.  A peer without session seals with no
  * key: established ends have one each. */

@@ -12,7 +12,10 @@ struct field {
 	size_t offset;
 };
 
-#define FIELD(structure, member) { #member, offsetof(struct structure, member) }
+#define FIELD(structure, member)                            \
+	{                                                   \
+#member, offsetof(struct structure, member) \
+	}
 
 static const struct field tunnel_fields[] = {
 	FIELD(tunnel_counters, opened),
