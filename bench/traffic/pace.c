@@ -21,10 +21,13 @@ uint64_t
 pace_clock(struct pace *p, uint64_t now_ns)
 {
 	uint64_t pause = now_ns > p->seen_ns ? now_ns - p->seen_ns : 0;
+	uint64_t most = pace_due_ns(p->packet_ns, PACE_PAUSE_PACKETS);
 
 	p->seen_ns = now_ns;
-	if (pause > PACE_PAUSE_NS)
-		pause = PACE_PAUSE_NS;
+	if (most < PACE_PAUSE_NS)
+		most = PACE_PAUSE_NS;
+	if (pause > most)
+		pause = most;
 	p->clock_ns += pause + pause / 8;
 	if (p->clock_ns > now_ns)
 		p->clock_ns = now_ns;

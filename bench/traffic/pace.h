@@ -40,9 +40,11 @@ void pace_init(struct pace *p, double rate_pps, double seconds, uint32_t burst);
 
 /*
  * A clock for pace_due() that never jumps: it is the time, but a pause between two calls counts as
- * PACE_PAUSE_NS at most, and what it is behind it makes up by going an eighth faster than time.
+ * PACE_PAUSE_NS at most (or PACE_PAUSE_PACKETS, if they take longer), and what it is behind it
+ * makes up by going an eighth faster than time.
  */
-#define PACE_PAUSE_NS UINT64_C(50000)
+#define PACE_PAUSE_NS      UINT64_C(50000)
+#define PACE_PAUSE_PACKETS 500 /* less than any queue holds */
 uint64_t pace_clock(struct pace *p, uint64_t now_ns);
 
 /* How many packets to send now, 0 to burst: those from p->next on. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,10 @@ struct device_memory {
 	size_t store_len;
 	uint32_t run; // of the last trial
 	// Of the last trial, for device_memory_json().
-	double busy_share; // negative: none
+	double round_s;      // in rounds, by the wall
+	double device_cpu_s; // of which the device's thread had its core
+	double own_cpu_s;    // and we had ours
+	uint64_t busy_tsc, idle_tsc;
 	unsigned n_rounds;
 	uint64_t drops[N_DROP_REASONS];
 };
@@ -171,19 +175,60 @@ drain(struct trial *t)
 	}
 }
 
+static double
+cpu_s(clockid_t clock)
+{
+	struct timespec ts;
+
+	if (clock_gettime(clock, &ts) < 0)
+		return 0;
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+// The device's thread is there only while the clock runs: its counters are of nothing else.
+static int
+run_round(struct trial *t)
+{
+	struct device_memory *d = t->d;
+	double wall_s, own_s;
+	clockid_t clock;
+	int err = memory_world_start(d->world);
+
+	if (err < 0) {
+		bench_error(err_str(err), "look at the limits of threads (ulimit -a)",
+			"thread of the gateway in memory");
+		return err;
+	}
+	wall_s = cpu_s(CLOCK_MONOTONIC);
+	own_s = cpu_s(CLOCK_THREAD_CPUTIME_ID);
+	send_round(t);
+	drain(t);
+	d->own_cpu_s += cpu_s(CLOCK_THREAD_CPUTIME_ID) - own_s;
+	d->round_s += cpu_s(CLOCK_MONOTONIC) - wall_s;
+	if (pthread_getcpuclockid(d->world->m->threads[0], &clock) == 0)
+		d->device_cpu_s += cpu_s(clock);
+	memory_world_stop(d->world);
+	while (receive_all(t, now_ns(t)) > 0)
+		; // what the device was just working on
+	d->n_rounds++;
+	return 0;
+}
+
 static int
 run_rounds(struct trial *t)
 {
+	int err;
+
 	do {
 		for (unsigned i = 0; i < 2; i++)
 			if (t->way[i] != NULL)
 				memory_way_prepare(t->way[i]);
-		send_round(t);
-		drain(t);
+		err = run_round(t);
+		if (err < 0)
+			return err;
 		for (unsigned i = 0; i < 2; i++)
 			if (t->way[i] != NULL)
 				memory_way_settle(t->way[i]);
-		t->d->n_rounds++;
 		if (memory_world_age_s(t->d->world) > OLD_S) {
 			bench_error("encrypting ahead took longer than sessions live (180 s)",
 				"ask for fewer seconds or packets, or do not encrypt ahead",
@@ -315,7 +360,7 @@ create_ways(struct trial *t)
 
 // --- the device --------------------------------------------------------------------------------
 
-static void
+static int
 run_warm_up(struct device_memory *d, const struct sizes *sizes)
 {
 	uint64_t n = d->config.n_peers > WARM_UP_LEAST ? d->config.n_peers : WARM_UP_LEAST;
@@ -328,11 +373,14 @@ run_warm_up(struct device_memory *d, const struct sizes *sizes)
 		.n_flows = d->config.n_peers,
 	};
 	struct trial t = { .d = d, .request = &request, .end_ns = UINT64_MAX };
+	int err;
 
 	d->run++;
-	if (create_ways(&t) == 0)
-		(void)run_rounds(&t);
+	err = create_ways(&t);
+	if (err == 0)
+		err = run_rounds(&t);
 	destroy_ways(&t);
+	return err;
 }
 
 // Sessions end after 180 s: a trial begins with young ones.
@@ -347,18 +395,12 @@ renew_world(struct device_memory *d, const struct sizes *sizes)
 	d->world = NULL;
 	err = memory_world_create(d->config.family, d->config.mtu, d->config.n_peers,
 		d->config.device_core, &d->world);
-	if (err == 0)
-		err = memory_world_start(d->world);
 	if (err < 0) {
-		bench_error(err_str(err), "look at the limits of memory and threads (ulimit -a)",
+		bench_error(err_str(err), "look at the limits of memory (ulimit -a)",
 			"gateway in memory with %u peers", d->config.n_peers);
-		memory_world_destroy(d->world);
-		d->world = NULL;
 		return err;
 	}
-	run_warm_up(d, sizes);
-	memory_world_stop(d->world);
-	return 0;
+	return run_warm_up(d, sizes);
 }
 
 static int
@@ -379,7 +421,7 @@ check_request(const struct device_memory *d, const struct trial_request *r)
 	if (!(r->rate_pps >= 0 && r->rate_pps <= UNPACED_PPS))
 		return refuse("the rate is beyond what any core does",
 			"ask for at most 100 million packets a second, or none: as fast as "
-		        "possible");
+			"possible");
 	if (r->n_flows == 0 || r->n_flows > FLOW_MAX)
 		return refuse("the number of flows is not 1 to 65536", "ask for another");
 	if (r->n_flows < d->config.n_peers)
@@ -389,15 +431,6 @@ check_request(const struct device_memory *d, const struct trial_request *r)
 		return refuse(
 			"packets do not fit the tunnel", "ask for other sizes or another MTU");
 	return 0;
-}
-
-static double
-thread_cpu_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 static void
@@ -422,10 +455,15 @@ fill_result(const struct trial *t, struct trial_result *ret)
 		ret->offered_pps = (double)sent / ret->seconds;
 		ret->delivered_pps = (double)ret->sum.received / ret->seconds;
 	}
+	ret->generator_cpu_s = t->d->own_cpu_s;
+	ret->device_core_share = t->d->round_s > 0 ? t->d->device_cpu_s / t->d->round_s : 0;
 	ret->socket_dropped = t->d->drops[DROP_TX_FULL];
-	ret->generator_limited = ret->socket_dropped > 0;
-	if (r->rate_pps > 0 ? ret->offered_pps < r->rate_pps * LIMITED_SHARE : ret->sum.lost == 0)
-		ret->generator_limited = true;
+	if (r->rate_pps > 0)
+		ret->generator_limited = ret->offered_pps < r->rate_pps * LIMITED_SHARE;
+	else
+		ret->generator_limited = ret->sum.lost <= ret->socket_dropped;
+	if ((double)ret->socket_dropped > (double)sent * (1 - LIMITED_SHARE))
+		ret->generator_limited = true; // the sink was the limit
 }
 
 struct device_marks { // of the device's worker, before and after a trial
@@ -447,10 +485,9 @@ static void
 keep_marks(struct device_memory *d, const struct device_marks *before)
 {
 	struct device_marks after = marks_of(d->world);
-	uint64_t busy = after.busy_tsc - before->busy_tsc;
-	uint64_t idle = after.idle_tsc - before->idle_tsc;
 
-	d->busy_share = busy + idle > 0 ? (double)busy / (double)(busy + idle) : -1;
+	d->busy_tsc = after.busy_tsc - before->busy_tsc;
+	d->idle_tsc = after.idle_tsc - before->idle_tsc;
 	for (unsigned i = 0; i < N_DROP_REASONS; i++)
 		d->drops[i] = after.drops[i] - before->drops[i];
 }
@@ -460,36 +497,26 @@ run_pinned(struct device_memory *d, const struct trial_request *request, struct 
 {
 	struct trial t = { .d = d, .request = request };
 	struct device_marks before;
-	double cpu_s;
 	int err;
 
 	err = renew_world(d, request->sizes);
 	if (err < 0)
 		return err;
 	d->n_rounds = 0;
+	d->round_s = d->device_cpu_s = d->own_cpu_s = 0;
 	d->run++;
 	// A generator that does not reach the rate is not waited for.
 	t.end_ns = (uint64_t)((request->rate_pps > 0 ? request->seconds * 1.02 + 0.02
 						     : request->seconds) *
 			      1e9);
 	err = create_ways(&t);
-	if (err < 0)
-		goto destroy_ways;
-	before = marks_of(d->world);
-	err = memory_world_start(d->world);
-	if (err < 0) {
-		bench_error(err_str(err), "look at the limits of threads (ulimit -a)",
-			"thread of the gateway in memory");
-		goto destroy_ways;
+	if (err == 0) {
+		before = marks_of(d->world);
+		err = run_rounds(&t);
+		keep_marks(d, &before);
 	}
-	cpu_s = thread_cpu_s();
-	err = run_rounds(&t);
-	ret->generator_cpu_s = thread_cpu_s() - cpu_s;
-	memory_world_stop(d->world);
-	keep_marks(d, &before);
 	if (err == 0)
 		fill_result(&t, ret);
-destroy_ways:
 	destroy_ways(&t);
 	return err;
 }
@@ -590,7 +617,6 @@ device_memory_create(const struct device_memory_config *config, struct device **
 	d->device =
 		(struct device){ .name = "memory", .tier = "T2", .run = run, .destroy = destroy };
 	d->run = (uint32_t)mono_now().ns;
-	d->busy_share = -1;
 	*ret_device = &d->device;
 	return 0;
 }
@@ -605,7 +631,10 @@ device_memory_json(const struct device *device)
 		if (d->drops[i] > 0)
 			json_object_set_new(
 				drops, drop_name(i), json_integer((json_int_t)d->drops[i]));
-	return json_pack("{s:s,s:o,s:i,s:o}", "aead", aead_backend(), "busy_share",
-		d->busy_share >= 0 ? json_real(d->busy_share) : json_null(), "rounds",
-		(int)d->n_rounds, "drops", drops);
+	return json_pack("{s:s,s:o,s:f,s:f,s:i,s:o}", "aead", aead_backend(), "busy_share",
+		d->round_s > 0 ? json_real((double)d->busy_tsc /
+					   ((double)d->busy_tsc + (double)d->idle_tsc + 1))
+			       : json_null(),
+		"cpu_s", d->device_cpu_s, "round_s", d->round_s, "rounds", (int)d->n_rounds,
+		"drops", drops);
 }

@@ -49,8 +49,10 @@ struct device_memory_config {
 	struct device **ret_device);
 
 /*
- * What the device says of the last trial: {"aead": name, "busy_share": of its core's time (null
- * without a trial), "rounds": n, "drops": {reason: packets}}.  A new reference.
+ * What the device says of the last trial: {"aead": name, "busy_share": of its thread's time (null
+ * without a trial), "cpu_s": that its thread ran, of "round_s" that the clock did (less: others had
+ * its core, and the figure says as much about them), "rounds": n, "drops": {reason: packets}}.  A
+ * new reference.
  */
 json_t *device_memory_json(const struct device *d);
 

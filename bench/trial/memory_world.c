@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/path/burst.h"
 #include "lib/base/clock.h"
 #include "lib/base/secret.h"
 
@@ -179,9 +180,20 @@ memory_world_age_s(const struct memory_world *w)
 	return (double)(mono_now().ns - w->born_ns) / (double)NS_PER_S;
 }
 
+// Until the worker goes round, on its core: else the first packets would wait for its birth.
+static void
+wait_for_worker(const struct memory_world *w, uint64_t before)
+{
+	const _Atomic uint64_t *rounds = &w->m->quiescent.of[0].rounds;
+
+	while (atomic_load_explicit(rounds, memory_order_acquire) - before < 16)
+		sched_yield();
+}
+
 int
 memory_world_start(struct memory_world *w)
 {
+	uint64_t rounds = atomic_load_explicit(&w->m->quiescent.of[0].rounds, memory_order_acquire);
 	int err = in_memory_start(w->m);
 	cpu_set_t set;
 
@@ -192,7 +204,20 @@ memory_world_start(struct memory_world *w)
 	err = -pthread_setaffinity_np(w->m->threads[0], sizeof(set), &set);
 	if (err < 0)
 		in_memory_stop(w->m);
+	else
+		wait_for_worker(w, rounds);
 	return err;
+}
+
+// What the worker has not taken by now is lost, and must not turn up in the next trial.
+static void
+discard(struct memory_world *w, struct port *port)
+{
+	struct pkt *pkts[BURST_MAX];
+	uint32_t n;
+
+	while ((n = port->ops->rx(port, 0, pkts, BURST_MAX)) > 0)
+		pool_put(&w->m->cache, pkts, n);
 }
 
 void
@@ -200,4 +225,6 @@ memory_world_stop(struct memory_world *w)
 {
 	in_memory_stop(w->m);
 	in_memory_main_round(w->m);
+	discard(w, w->m->wire);
+	discard(w, w->m->host);
 }

@@ -51,8 +51,10 @@ void memory_world_destroy(struct memory_world *w); /* NULL is allowed */
 
 double memory_world_age_s(const struct memory_world *w);
 
-/* The device's thread, pinned to its core and never asleep.  0 or -errno. */
+/* The device's thread, pinned to its core and never asleep; it goes round when this returns.  0 or
+ * -errno. */
 [[nodiscard]] int memory_world_start(struct memory_world *w);
+/* Lets it end its round, whose packets can then be taken; what it has not begun is thrown away. */
 void memory_world_stop(struct memory_world *w);
 
 /* The peer that a message of the device with this receiver index is for; UINT32_MAX: none. */

@@ -24,12 +24,14 @@ trial_json(const struct trial_result *result)
 	double gbps =
 		result->seconds > 0 ? (double)result->sum.bytes * 8 / result->seconds / 1e9 : 0;
 
-	return json_pack("{s:f,s:f,s:f,s:f,s:o,s:o,s:o,s:o,s:I,s:I,s:f,s:b}", "offered_pps",
+	return json_pack("{s:f,s:f,s:f,s:f,s:o,s:o,s:o,s:o,s:I,s:I,s:f,s:o,s:b}", "offered_pps",
 		result->offered_pps, "seconds", result->seconds, "delivered_pps",
 		result->delivered_pps, "delivered_gbps", gbps, "sum", tally_json(&result->sum),
 		"inbound", tally_json(&result->way[TRIAL_INBOUND]), "outbound",
 		tally_json(&result->way[TRIAL_OUTBOUND]), "latency", latency_json(&result->latency),
 		"generator_late", (json_int_t)result->generator_late, "socket_dropped",
 		(json_int_t)result->socket_dropped, "generator_cpu_s", result->generator_cpu_s,
+		"device_core_share",
+		result->device_core_share > 0 ? json_real(result->device_core_share) : json_null(),
 		"generator_limited", (int)result->generator_limited);
 }

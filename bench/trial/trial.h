@@ -50,8 +50,13 @@ struct trial_result {
 	uint64_t generator_late; /* packets sent more than 1 ms after they were due */
 	uint64_t socket_dropped; /* by our own sockets: not the device's fault, and said apart */
 	double generator_cpu_s;  /* of this process during the trial */
-	bool generator_limited;  /* it did not reach the rate: the figure is a lower bound of the
-	                            device's */
+	/*
+	 * The share of the time in which the device's thread really had its core; 0: not known.
+	 * Well below 1, others disturbed the trial.
+	 */
+	double device_core_share;
+	bool generator_limited; /* it did not reach the rate: the figure is a lower bound of the
+	                           device's */
 };
 
 struct device {
@@ -63,7 +68,6 @@ struct device {
 		struct trial_result *ret_result);
 	void (*destroy)(struct device *d);
 };
-
 
 /* axes and result as records want them (harness/run.h). */
 json_t *trial_axes(const struct device *d, const struct trial_request *request);

@@ -96,7 +96,7 @@ test_clock(void)
 	uint64_t before = 0, now = 0;
 	struct pace p;
 
-	pace_init(&p, 1e6, 0, 64);
+	pace_init(&p, 1e7, 0, 64);
 	for (unsigned i = 0; i < 200000; i++) {
 		uint64_t clock;
 
@@ -112,6 +112,9 @@ test_clock(void)
 	}
 	tap_ok(ahead == 0 && jumps == 0, "it is never ahead");
 	tap_ok(before == now, "and makes up for the pause");
+	pace_init(&p, 1000, 0, 64);
+	tap_int((long long)pace_clock(&p, 400000000), 400000000,
+		"at a low rate a longer pause does not matter: it is a few packets");
 }
 
 static void
