@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,19 +14,24 @@
 #include "bench/tunnel/receive.h"
 #include "bench/tunnel/transmit.h"
 #include "bench/tunnel/wire_json.h"
+#include "lib/base/err.h"
 #include "lib/base/secret.h"
 #include "lib/crypto/key.h"
 
 #define PORT        20000
 #define SOURCE_PORT 30000
-#define WAIT_S      6.0
-#define WAITED_NS   (110 * NS_PER_S) /* where the device begins handshakes, it renews them at 120 s \
-	                              */
-#define LEAD_NS     (20 * NS_PER_MS) /* from making the threads to the first packet */
-#define TICK_MS     50
-#define SILENCE_NS  (100 * NS_PER_MS) /* all came, and nothing for so long: no more will */
-#define LANES       4
-#define UNPACED_PPS 5e6 /* of books, where no rate is asked for */
+#define WAIT_S      5.0
+#define AWAIT_S     15.0 /* the device repeats its initiations every 5 s */
+#define WAITED_NS                                                                       \
+	(110 * NS_PER_S) /* where the device begins handshakes, it renews them at 120 s \
+	                  */
+#define LEAD_NS        (20 * NS_PER_MS) /* from making the threads to the first packet */
+#define TICK_MS        50
+#define SILENCE_NS     (100 * NS_PER_MS) /* all came, and nothing for so long: no more will */
+#define SILENT_S       0.5               /* at the end, and so many packets: it is no chance */
+#define SILENT_PACKETS 20
+#define LANES          4
+#define UNPACED_PPS    5e6 /* of books, where no rate is asked for */
 
 struct device_socket {
 	struct device device; // first
@@ -107,7 +113,7 @@ device_socket_create(const struct device_socket_config *config)
 	if (d->config.port == 0)
 		d->config.port = PORT;
 	if (d->config.wait_s <= 0)
-		d->config.wait_s = WAIT_S;
+		d->config.wait_s = config->tunnel.waits ? AWAIT_S : WAIT_S;
 	clear = (struct clear_config){
 		.netns = config->clear_netns,
 		.local = config->clear,
@@ -348,6 +354,34 @@ socket_dropped(const struct trial *t)
 	return tunnel.dropped - t->tunnel_before.dropped + clear.dropped - t->clear_before.dropped;
 }
 
+/*
+ * A trial in which nothing came, or nothing any more, is a result like any other; but a person
+ * wants to know it from a device at its limit.
+ */
+static void
+say_silence(const struct trial *t, const struct trial_result *result)
+{
+	double silent_s = result->seconds - (double)atomic_load(&t->rx.last_ns) / 1e9;
+	char device[ADDR_TEXT_LEN], why[160] = "nothing says why";
+	struct line_counters line;
+
+	line_counters(tunnel_end_line(t->d->tunnel), &line);
+	if (line.refused > t->tunnel_before.refused)
+		snprintf(why, sizeof(why), "the network says: %s", err_str(-line.last_refusal));
+	endpoint_format(&t->d->config.tunnel.device, device);
+	if (result->sum.sent == 0)
+		return;
+	if (sum2(t->rx.received) == 0)
+		bench_error(why,
+			"see that the device's allowed IPs for this peer contain --inner, and that "
+			"it routes --clear",
+			"the device at %s shakes hands, but lets nothing through", device);
+	else if (silent_s > SILENT_S && result->offered_pps * silent_s > SILENT_PACKETS)
+		bench_error(why, "see whether it still runs; what was sent since counts as lost",
+			"the device at %s no longer answers: nothing came in the last %.1f s",
+			device, silent_s);
+}
+
 static int
 conclude(struct trial *t, struct trial_result *ret)
 {
@@ -367,6 +401,7 @@ conclude(struct trial *t, struct trial_result *ret)
 	// Asked for as much as possible, and all of it came: the device was not at its limit.
 	ret->generator_limited = transmit_is_limited(&t->tx, ret->offered_pps) ||
 	                         (t->request->rate_pps <= 0 && ret->sum.lost == 0);
+	say_silence(t, ret);
 	return 0;
 }
 

@@ -28,7 +28,7 @@ struct device_socket_config {
 	uint16_t port;               /* that inner packets go to, at either end; 0: 20000 */
 	bool has_no_offload;         /* of the clear end */
 	size_t ahead_bytes;          /* what encrypting ahead may take; 0: half of what is free */
-	double wait_s;               /* for a handshake; 0: 6 */
+	double wait_s;               /* for a handshake; 0: 5, or 15 if the device begins */
 	int send_core, receive_core; /* -1: any */
 	/* Both may be NULL.  progress is called some ten times a second while a trial runs. */
 	bool (*is_stopped)(void *context);

@@ -11,7 +11,8 @@
 #include "bench/tunnel/transmit.h"
 #include "bench/tunnel/wire_json.h"
 
-#define WAIT_S      6.0
+#define WAIT_S      5.0
+#define AWAIT_S     15.0
 #define WAIT_MS     20
 #define STRAY_NS    (500 * NS_PER_MS) /* after the goodbye: what was overtaken by it */
 #define UNPACED_PPS 5e6
@@ -161,7 +162,8 @@ open_end(struct receiving *r)
 	r->tunnel = tunnel_end_open(&c->tunnel);
 	if (r->tunnel == NULL)
 		return -1;
-	return tunnel_end_establish(r->tunnel, TRANSMIT_YOUNG_NS, WAIT_S, is_stopped, r);
+	return tunnel_end_establish(
+		r->tunnel, TRANSMIT_YOUNG_NS, c->tunnel.waits ? AWAIT_S : WAIT_S, is_stopped, r);
 }
 
 static bool
@@ -260,7 +262,7 @@ apart_receive(const struct end_options *o, double idle_s, struct apart_received 
 	else if (err == -ENODATA)
 		bench_error("no generator said hello",
 			"start the sink before the generator; see that the device lets through "
-		        "what "
+			"what "
 			"goes to this address and port",
 			"nothing came");
 	free(r.sent);

@@ -18,7 +18,8 @@
 #define LEAD_NS     (300 * NS_PER_MS) /* hellos go out in that time */
 #define REPEATS     6
 #define REPEAT_NS   (40 * NS_PER_MS)
-#define WAIT_S      6.0
+#define WAIT_S      5.0
+#define AWAIT_S     15.0
 #define TICK_NS     (50 * NS_PER_MS)
 
 struct sending {
@@ -192,7 +193,8 @@ prepare(struct sending *s)
 	s->tx.plan[way] = plan_of(s);
 	if (s->tunnel != NULL) {
 		show(s, "shaking hands", 0);
-		err = tunnel_end_establish(s->tunnel, TRANSMIT_YOUNG_NS, WAIT_S, is_stopped, s);
+		err = tunnel_end_establish(s->tunnel, TRANSMIT_YOUNG_NS,
+			c->tunnel.waits ? AWAIT_S : WAIT_S, is_stopped, s);
 	}
 	if (err < 0)
 		return err;

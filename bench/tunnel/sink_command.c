@@ -33,7 +33,7 @@ static const char usage[] =
 	"usage: sluice-bench sink END [OPTIONS]\n"
 	"\n"
 	"Receives what `sluice-bench generate` with a sending end alone sends through a device, "
-        "and\n"
+	"and\n"
 	"says what became of it.  Start it before the generator; it ends with the generator's "
 	"goodbye.\n"
 	"  --idle S               end after so many seconds of silence\n"
@@ -92,7 +92,7 @@ read_options(struct sink *s, int argc, char **argv)
 	if (s->ends.has_tunnel == s->ends.has_clear) {
 		bench_error("a sink is one end",
 			"give --clear for what the device decrypts, or --device and what belongs "
-		        "to "
+			"to "
 			"it for what it encrypts; both at once: sluice-bench generate",
 			"%s", s->ends.has_clear ? "both ends are given" : "no end is given");
 		return BENCH_USAGE;

@@ -216,6 +216,8 @@ seal_ahead(struct transmit *t, size_t n)
 	struct transmit_room *r = t->room;
 	struct ahead *a = &r->ahead[TRIAL_INBOUND];
 
+	if (n == 0) // perhaps without a tunnel's end
+		return;
 	tunnel_end_seal(t->tunnel, r->sealing, n);
 	for (size_t i = 0; i < n; i++)
 		a->packets[a->n++] = (struct line_packet){ .data = r->sealing[i].message,
