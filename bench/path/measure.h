@@ -59,8 +59,10 @@ struct measure_result {
 };
 
 /*
- * Run a row.  stop is asked between volleys.  ret_result is large: the caller's.  On error it has
- * said what is wrong: set-up failed, or packets were lost or came out wrong.
+ * Run a row.  stop is asked between volleys (where other work can be done, too).  clock: its core
+ * rate is measured anew, unless it is the TSC's: then cycles are ticks.  ret_result is large: the
+ * caller's.  On error it has said what is wrong: set-up failed, or packets were lost or came out
+ * wrong.
  */
 [[nodiscard]] int measure_run(const struct measure_row *row,
 	struct bench_clock *clock,

@@ -10,6 +10,7 @@
 
 #include "bench/command.h"
 #include "bench/harness/run.h"
+#include "bench/path/gate.h"
 #include "bench/path/measure.h"
 #include "bench/path/plan.h"
 #include "bench/path/table.h"
@@ -376,6 +377,8 @@ run_command(int argc, char **argv)
 	}
 	if (start_aead(o.aead) < 0)
 		return BENCH_FAILED;
+	if (o.gate != NULL || o.gate_write != NULL)
+		return gate_run(o.gate != NULL ? o.gate : o.gate_write, o.gate == NULL);
 	return run_plan(&o, &plan, argc, argv);
 }
 
