@@ -21,7 +21,6 @@
 #include <string.h>
 
 #include "lib/base/bytes.h"
-#include "lib/base/secret.h"
 #include "lib/crypto/aead_avx2_pass.h"
 #include "lib/crypto/aead_backend.h"
 
@@ -49,11 +48,11 @@ struct burst {
 	struct end_lane ends[PASS_LANES];
 
 	uint8_t n_ahead[AEAD_BURST]; /* blocks of key stream made ahead, of each packet */
-	size_t n_ahead_used;
+	size_t n_ahead_made, n_ahead_used;
 
 	/* What is wiped at the end. */
 	struct pass pass;
-	_Alignas(32) uint8_t blocks[PASS_LANES][CHACHA_BLOCK]; /* zero between passes */
+	_Alignas(32) uint8_t blocks[PASS_LANES][CHACHA_BLOCK]; /* for ends; wiped after a pass */
 	_Alignas(32) uint8_t ahead[PASS_LANES][CHACHA_BLOCK];
 	_Alignas(32) uint8_t idle[CHACHA_BLOCK]; /* for lanes left over */
 	_Alignas(32) struct poly polys[AEAD_BURST];
@@ -87,6 +86,14 @@ clear(void *p, size_t len)
 		_mm256_store_si256((__m256i *)(void *)((uint8_t *)p + i), _mm256_setzero_si256());
 }
 
+// clear() that the compiler may not leave out.
+static inline void
+wipe(void *p, size_t len)
+{
+	clear(p, len);
+	__asm__ volatile("" : : "r"(p) : "memory");
+}
+
 /* ---- lanes ---- */
 
 static __m128i
@@ -96,32 +103,26 @@ tail_of(const struct aead_job *job, size_t block)
 }
 
 static inline void
-add_lane(struct burst *b, const struct aead_job *job, uint8_t *data, size_t block)
+set_lane(struct lane *lane, const struct aead_job *job, uint8_t *data, size_t block)
 {
-	struct lane *lane = &b->pass.lanes[b->n_lanes++];
-
 	lane->key = job->key;
 	lane->data = data;
 	lane->tail = tail_of(job, block);
 }
 
-// The next n whole blocks of the packet at the cursor.
+// n whole blocks of one packet, from `block` on.
 static inline void
-add_whole_blocks(struct burst *b, const struct aead_job *job, size_t n)
+add_whole_blocks(struct pass *pass, size_t at, const struct aead_job *job, size_t block, size_t n)
 {
-	struct lane *lane = &b->pass.lanes[b->n_lanes];
-	struct lane *end = lane + n;
 	const uint8_t *key = job->key;
-	uint8_t *data = job->data + b->cipher_block * CHACHA_BLOCK;
-	__m128i tail = tail_of(job, b->cipher_block + 1);
+	uint8_t *data = job->data + block * CHACHA_BLOCK;
+	__m128i tail = tail_of(job, block + 1);
 
-	b->n_lanes += n;
-	b->cipher_block += n;
 	if (n == PASS_LANES) {
-		b->pass.is_run = 1;
-		end = lane + 1;
+		pass->is_run = 1;
+		n = 1;
 	}
-	for (; lane < end; lane++) {
+	for (struct lane *lane = pass->lanes + at, *end = lane + n; lane < end; lane++) {
 		lane->key = key;
 		lane->data = data;
 		lane->tail = tail;
@@ -130,30 +131,44 @@ add_whole_blocks(struct burst *b, const struct aead_job *job, size_t n)
 	}
 }
 
-// What is left of the packet at the cursor; false if the pass is full before its end.
-static inline bool
-add_packet(struct burst *b, const struct aead_job *job)
+// Fill the pass with data, from the cursor up to packet `end`; with what was refused left out, if
+// only_ok.  The cursor and so on are copied, lest each store to a lane make them be loaded again.
+static inline void
+add_data(struct burst *b, size_t end, bool only_ok)
 {
-	size_t whole = job->len / CHACHA_BLOCK;
+	size_t packet = b->cipher_packet, block = b->cipher_block, n_lanes = b->n_lanes;
 
-	if (b->cipher_block < whole)
-		add_whole_blocks(b, job,
-			min_size(whole - b->cipher_block, PASS_LANES - b->n_lanes));
-	if (b->cipher_block * CHACHA_BLOCK >= job->len)
-		return true;
-	if (b->n_lanes == PASS_LANES)
-		return false;
-	b->ends[b->n_ends++] =
-		(struct end_lane){ (uint8_t)b->n_lanes, (uint8_t)b->cipher_packet };
-	add_lane(b, job, b->blocks[b->n_lanes], whole + 1);
-	return true;
-}
+	while (packet < end) {
+		const struct aead_job *job = &b->jobs[packet];
+		size_t len = job->len, whole = len / CHACHA_BLOCK;
 
-static void
-next_packet(struct burst *b)
-{
-	b->cipher_packet++;
-	b->cipher_block = 0;
+		if (only_ok && block == 0)
+			block = b->n_ahead[packet];
+		if (block * CHACHA_BLOCK < len && (!only_ok || job->ok)) {
+			if (block < whole) {
+				size_t n = min_size(whole - block, PASS_LANES - n_lanes);
+
+				add_whole_blocks(&b->pass, n_lanes, job, block, n);
+				n_lanes += n;
+				block += n;
+			}
+			if (block * CHACHA_BLOCK < len) {
+				if (n_lanes == PASS_LANES)
+					break;
+				b->ends[b->n_ends++] =
+					(struct end_lane){ (uint8_t)n_lanes, (uint8_t)packet };
+				clear(b->blocks[n_lanes], CHACHA_BLOCK);
+				set_lane(&b->pass.lanes[n_lanes], job, b->blocks[n_lanes],
+					whole + 1);
+				n_lanes++;
+			}
+		}
+		packet++;
+		block = 0;
+	}
+	b->cipher_packet = packet;
+	b->cipher_block = block;
+	b->n_lanes = n_lanes;
 }
 
 static void
@@ -163,7 +178,7 @@ add_keys(struct burst *b, size_t end)
 		struct poly *poly = &b->polys[b->n_keyed];
 
 		clear(poly, sizeof(*poly));
-		add_lane(b, &b->jobs[b->n_keyed], (uint8_t *)poly, 0);
+		set_lane(&b->pass.lanes[b->n_lanes++], &b->jobs[b->n_keyed], (uint8_t *)poly, 0);
 	}
 }
 
@@ -195,8 +210,8 @@ crypt_block(uint8_t *data, const uint8_t *stream, size_t len)
 static void
 run_pass(struct burst *b)
 {
-	while (b->n_lanes < PASS_LANES)
-		add_lane(b, &b->jobs[0], b->idle, 0);
+	for (; b->n_lanes < PASS_LANES; b->n_lanes++)
+		set_lane(&b->pass.lanes[b->n_lanes], &b->jobs[0], b->idle, 0);
 	aead_avx2_pass(&b->pass);
 	for (size_t i = 0; i < b->n_ends; i++) {
 		uint8_t *block = b->blocks[b->ends[i].lane];
@@ -204,7 +219,7 @@ run_pass(struct burst *b)
 		size_t len = job->len % CHACHA_BLOCK;
 
 		crypt_block(job->data + job->len - len, block, len);
-		clear(block, CHACHA_BLOCK);
+		wipe(block, CHACHA_BLOCK);
 	}
 	b->pass.is_run = 0;
 	b->n_lanes = 0;
@@ -277,17 +292,16 @@ begin(struct burst *b, struct aead_job *jobs, size_t n)
 	b->n_ahead_used = 0;
 	memset(b->n_ahead, 0, sizeof(b->n_ahead));
 	b->pass.is_run = 0;
-	clear(b->blocks, sizeof(b->blocks));
+	b->n_ahead_made = 0;
 }
 
 static void
 end(struct burst *b)
 {
-	secret_wipe(&b->pass, sizeof(b->pass));
-	secret_wipe(b->idle, sizeof(b->idle));
-	if (b->n < PASS_LANES)
-		secret_wipe(b->ahead, sizeof(b->ahead));
-	secret_wipe(b->polys, b->n * sizeof(b->polys[0]));
+	wipe(b->pass.state, sizeof(b->pass.state));
+	wipe(b->idle, sizeof(b->idle));
+	wipe(b->ahead, b->n_ahead_made * sizeof(b->ahead[0]));
+	wipe(b->polys, b->n * sizeof(b->polys[0]));
 	_mm256_zeroall();
 }
 
@@ -300,11 +314,7 @@ add_lanes_to_seal(struct burst *b, size_t *group_end)
 {
 	for (;;) {
 		add_keys(b, *group_end);
-		while (b->cipher_packet < b->n_keyed && b->n_lanes < PASS_LANES) {
-			if (!add_packet(b, &b->jobs[b->cipher_packet]))
-				break;
-			next_packet(b);
-		}
+		add_data(b, b->n_keyed, false);
 		if (b->n_lanes == PASS_LANES || *group_end == b->n)
 			return;
 		*group_end = min_size(*group_end + GROUP, b->n);
@@ -358,6 +368,37 @@ avx2_seal(struct aead_job *jobs, size_t n)
 
 /* ---- open ---- */
 
+// A small burst leaves lanes free beside its keys: key stream for its first blocks.
+static void
+add_ahead(struct burst *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n && b->n_lanes < PASS_LANES; i++) {
+		size_t n_blocks = (b->jobs[i].len + CHACHA_BLOCK - 1) / CHACHA_BLOCK;
+
+		for (; b->n_ahead[i] < n_blocks && b->n_lanes < PASS_LANES; b->n_lanes++) {
+			clear(b->ahead[n], CHACHA_BLOCK);
+			set_lane(&b->pass.lanes[b->n_lanes], &b->jobs[i], b->ahead[n++],
+				++b->n_ahead[i]);
+		}
+	}
+	b->n_ahead_made = n;
+}
+
+// Packets are verified in the order of add_ahead().
+static void
+use_ahead(struct burst *b, size_t packet)
+{
+	const struct aead_job *job = &b->jobs[packet];
+	size_t n = b->n_ahead[packet];
+
+	for (size_t at = 0; job->ok && at < n * CHACHA_BLOCK; at += CHACHA_BLOCK)
+		crypt_block(job->data + at, b->ahead[b->n_ahead_used + at / CHACHA_BLOCK],
+			min_size(job->len - at, CHACHA_BLOCK));
+	b->n_ahead_used += n;
+}
+
 static void
 verify(struct burst *b, size_t from)
 {
@@ -368,50 +409,8 @@ verify(struct burst *b, size_t from)
 		                (load_le64(tag + 8) ^ b->polys[i].tag[1]);
 
 		job->ok = diff == 0;
-	}
-}
-
-// A small burst leaves lanes free beside its keys: key stream for its first blocks.
-static void
-add_ahead(struct burst *b)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < b->n; i++) {
-		size_t n_blocks = (b->jobs[i].len + CHACHA_BLOCK - 1) / CHACHA_BLOCK;
-
-		while (b->n_ahead[i] < n_blocks && b->n_lanes < PASS_LANES) {
-			clear(b->ahead[n], CHACHA_BLOCK);
-			add_lane(b, &b->jobs[i], b->ahead[n++], ++b->n_ahead[i]);
-		}
-	}
-}
-
-// The same order as add_ahead().
-static void
-use_ahead(struct burst *b, const struct aead_job *job)
-{
-	size_t n = b->n_ahead[b->cipher_packet];
-
-	for (size_t at = 0; job->ok && at < n * CHACHA_BLOCK; at += CHACHA_BLOCK)
-		crypt_block(job->data + at, b->ahead[b->n_ahead_used + at / CHACHA_BLOCK],
-			min_size(job->len - at, CHACHA_BLOCK));
-	b->cipher_block = n;
-	b->n_ahead_used += n;
-	b->n_ahead[b->cipher_packet] = 0;
-}
-
-static void
-add_verified(struct burst *b)
-{
-	while (b->cipher_packet < b->sum_packet) {
-		const struct aead_job *job = &b->jobs[b->cipher_packet];
-
-		if (b->n_ahead[b->cipher_packet] > 0)
-			use_ahead(b, job);
-		if (job->ok && !add_packet(b, job))
-			return;
-		next_packet(b);
+		if (b->n_ahead[i] > 0)
+			use_ahead(b, i);
 	}
 }
 
@@ -439,7 +438,7 @@ add_lanes_to_open(struct burst *b, size_t n_keyed)
 
 	if (n_waiting == 0)
 		add_keys(b, group_end);
-	add_verified(b);
+	add_data(b, b->sum_packet, true);
 	if (n_waiting < PASS_UNITS)
 		add_keys(b, group_end);
 	if (n_keyed == 0)
@@ -447,7 +446,7 @@ add_lanes_to_open(struct burst *b, size_t n_keyed)
 	while (b->n_lanes < PASS_LANES && b->sum_packet < n_keyed) {
 		sum_alone(b);
 		verify(b, b->sum_packet - 1);
-		add_verified(b);
+		add_data(b, b->sum_packet, true);
 	}
 	add_keys(b, group_end);
 }
