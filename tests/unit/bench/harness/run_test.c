@@ -245,6 +245,28 @@ refused_file(const char *text, const char *what)
 }
 
 static void
+test_torn_and_long(void)
+{
+	static char torn[1 << 20];
+	struct bench_run *run;
+
+	memset(torn, ' ', sizeof(torn));
+	memcpy(torn, "{\"schema\": \"sluice-bench/1\"", 27);
+	make_file("a", NULL);
+	write_file("ae", torn, sizeof(torn));
+	run = begin(true);
+	tap_int(run != NULL ? record(run, "b") : -1, 0,
+		"a trial comes in place of a longer torn line");
+	if (run != NULL)
+		end(run);
+	run = begin(true);
+	tap_ok(run != NULL && said[0] == '\0' && !bench_run_wants(run, "b"),
+		"of which nothing is left");
+	if (run != NULL)
+		end(run);
+}
+
+static void
 test_foreign(void)
 {
 	static char good[65536], both[2 * 65536];
@@ -368,6 +390,7 @@ main(void)
 	test_resume();
 	test_kinds();
 	test_torn();
+	test_torn_and_long();
 	test_foreign();
 	test_origin();
 	test_places();
