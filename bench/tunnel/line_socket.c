@@ -229,6 +229,7 @@ socket_send(struct line *l, const struct line_packet *packets, size_t n)
 {
 	struct line_socket *s = (struct line_socket *)l;
 	unsigned n_messages, done = 0, taken = 0, errors = 0;
+	int error;
 
 	if (n > LINE_BURST)
 		n = LINE_BURST;
@@ -242,20 +243,21 @@ socket_send(struct line *l, const struct line_packet *packets, size_t n)
 			done += (unsigned)sent;
 			continue;
 		}
-		if (errno == EAGAIN || errno == ENOBUFS) {
+		error = errno;
+		if (error == EAGAIN || error == ENOBUFS) {
 			add(&s->blocked, 1);
 			break;
 		}
-		if (is_merging_refused(s, done, errno)) {
+		if (is_merging_refused(s, done, error)) {
 			atomic_store_explicit(&s->may_merge, false, memory_order_relaxed);
 			add(&s->sent, taken);
 			return (int)taken + socket_send(l, packets + taken, n - taken);
 		}
 		drain_errors(s);
-		if (is_of_earlier(errno) && errors++ < MAX_ERRORS)
+		if (is_of_earlier(error) && errors++ < MAX_ERRORS)
 			continue;
 		// This one cannot go; the others perhaps.
-		note_refusal(s, errno, s->tx.n_packets[done]);
+		note_refusal(s, error, s->tx.n_packets[done]);
 		taken += s->tx.n_packets[done++];
 		errors = 0;
 	}
@@ -270,17 +272,19 @@ socket_send_one(struct line *l, const uint8_t *data, size_t len, const struct en
 	struct sockaddr_storage name;
 	socklen_t name_len = to != NULL ? name_of(to, s->family, &name) : 0;
 
-	for (unsigned i = 0;; i++) {
+	int error = 0;
+
+	for (unsigned i = 0; i <= MAX_ERRORS; i++) {
 		if (sendto(l->fd, data, len, 0, to != NULL ? (struct sockaddr *)&name : NULL,
 			    name_len) >= 0)
 			return 0;
-		if (!is_of_earlier(errno) || i == MAX_ERRORS)
+		error = errno;
+		drain_errors(s);
+		if (!is_of_earlier(error))
 			break;
-		if (errno != EINTR)
-			note_refusal(s, errno, 1);
 	}
-	note_refusal(s, errno, 1);
-	return -errno;
+	note_refusal(s, error, 1);
+	return -error;
 }
 
 /* ---- receiving ---- */

@@ -328,7 +328,9 @@ is_over(const struct transmit *t, uint64_t now_ns)
 
 	if (atomic_load_explicit(&t->stop, memory_order_relaxed))
 		return true;
-	return (double)now_ns > end_ns + (t->rate_pps > 0 ? (double)GRACE_NS : 0);
+	if (t->rate_pps > 0)
+		end_ns += end_ns * GRACE_SHARE + (double)GRACE_NS;
+	return (double)now_ns > end_ns;
 }
 
 // All of them, also beyond the end: what was sent is known by how many.  A socket that has no room
@@ -495,7 +497,8 @@ transmit_run(void *arg)
 		now_ns = elapsed_ns(t);
 		if (pace_is_done(&t->pace) || is_over(t, now_ns))
 			break;
-		n = pace_due(&t->pace, now_ns);
+		// A pause of our own must not become a burst that the device cannot take.
+		n = pace_due(&t->pace, pace_clock(&t->pace, now_ns));
 		if (n == 0) {
 			wait_until(t, pace_next_ns(&t->pace));
 			continue;

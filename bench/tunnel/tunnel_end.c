@@ -17,6 +17,7 @@
 #include "lib/base/err.h"
 #include "lib/base/secret.h"
 #include "lib/crypto/aead.h"
+#include "lib/net/headers.h"
 
 #define IN_FLIGHT 64 /* handshakes begun by us at a time */
 #define SCAN_NS   (500 * NS_PER_MS)
@@ -265,13 +266,9 @@ on_cookie_reply(struct tunnel_end *e, const uint8_t *message, struct mono now)
 static size_t
 inner_len(const uint8_t *packet, size_t len)
 {
-	size_t said = 0;
+	struct ip_view view;
 
-	if (len >= 20 && packet[0] >> 4 == 4)
-		said = load_be16(packet + 2);
-	else if (len >= 40 && packet[0] >> 4 == 6)
-		said = 40 + (size_t)load_be16(packet + 4);
-	return said <= len ? said : 0;
+	return ip_parse(packet, (uint32_t)len, &view) ? view.total_len : 0;
 }
 
 static void
