@@ -19,7 +19,8 @@
 /* Without spinning: shorter naps would only be system calls. */
 #define NAP_NS (50 * NS_PER_US)
 /* What is not sent so long after the end is not sent any more: the generator was too slow. */
-#define GRACE_NS       (10 * NS_PER_MS)
+#define GRACE_NS       (100 * NS_PER_MS)
+#define GRACE_SHARE    0.1
 #define BLOCKED_MS     1000
 #define LAST_NS        (170 * NS_PER_S) /* packets sealed ahead are sent before a session is so old */
 #define GIB            (1024.0 * 1024 * 1024)
