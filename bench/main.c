@@ -52,28 +52,14 @@ static const struct bench_command size_command = {
 };
 
 static const struct bench_command *const commands[] = {
-#ifdef HAVE_CRYPTO_COMMAND
 	&crypto_command,
-#endif
-#ifdef HAVE_TIMING_COMMAND
 	&timing_command,
-#endif
-#ifdef HAVE_PATH_COMMAND
 	&path_command,
-#endif
-#ifdef HAVE_GENERATE_COMMAND
 	&generate_command,
-#endif
-#ifdef HAVE_SINK_COMMAND
 	&sink_command,
-#endif
-#ifdef HAVE_SEARCH_COMMAND
 	&search_command,
-#endif
 	&compare_command,
-#ifdef HAVE_HANDSHAKES_COMMAND
 	&handshakes_command,
-#endif
 	&size_command,
 	&report_command,
 	&machine_command,
