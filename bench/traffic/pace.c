@@ -12,6 +12,7 @@ pace_init(struct pace *p, double rate_pps, double seconds, uint32_t burst)
 		.end = UINT64_MAX,
 		.burst = burst,
 		.late_ns = PACE_LATE_NS,
+		.pause_packets = PACE_PAUSE_PACKETS,
 	};
 	if (rate_pps > 0 && seconds > 0)
 		p->end = (uint64_t)llround(rate_pps * seconds);
@@ -21,7 +22,7 @@ uint64_t
 pace_clock(struct pace *p, uint64_t now_ns)
 {
 	uint64_t pause = now_ns > p->seen_ns ? now_ns - p->seen_ns : 0;
-	uint64_t most = pace_due_ns(p->packet_ns, PACE_PAUSE_PACKETS);
+	uint64_t most = pace_due_ns(p->packet_ns, p->pause_packets);
 
 	p->seen_ns = now_ns;
 	if (most < PACE_PAUSE_NS)

@@ -31,6 +31,7 @@ struct pace {
 	uint64_t most_ns;           /* the latest of all */
 	uint64_t late_ns;           /* PACE_LATE_NS unless changed */
 	uint64_t clock_ns, seen_ns; /* pace_clock()'s: what it said, and when it was asked */
+	uint32_t pause_packets;     /* PACE_PAUSE_PACKETS unless changed */
 };
 
 #define PACE_LATE_NS UINT64_C(1000000)
@@ -40,11 +41,11 @@ void pace_init(struct pace *p, double rate_pps, double seconds, uint32_t burst);
 
 /*
  * A clock for pace_due() that never jumps: it is the time, but a pause between two calls counts as
- * PACE_PAUSE_NS at most (or PACE_PAUSE_PACKETS, if they take longer), and what it is behind it
+ * PACE_PAUSE_NS at most (or pause_packets, if they take longer), and what it is behind it
  * makes up by going an eighth faster than time.
  */
 #define PACE_PAUSE_NS      UINT64_C(50000)
-#define PACE_PAUSE_PACKETS 500 /* less than any queue holds */
+#define PACE_PAUSE_PACKETS 500 /* less than a ring holds; sockets may hold less */
 uint64_t pace_clock(struct pace *p, uint64_t now_ns);
 
 /* How many packets to send now, 0 to burst: those from p->next on. */

@@ -275,6 +275,7 @@ transmit_prepare(struct transmit *t, bool (*is_stopped)(void *context), void *co
 	int err = 0;
 
 	pace_init(&t->pace, t->rate_pps, t->seconds, BURST);
+	t->pace.pause_packets = BURST;
 	if (t->ahead_bytes != 0)
 		err = check_ahead(t);
 	if (err < 0)

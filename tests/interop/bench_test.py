@@ -127,14 +127,27 @@ def is_perfect(trials, least):
     return True
 
 
-def perfect(tap, place, what, attempt, least):
-    """attempt() is tried again where a known fault of the device decides."""
-    for _ in range(3 if place.kind == "wireguard-go" else 1):
+def is_only_loss(trials):
+    return bool(trials) and all(not any(t["result"]["sum"][k] for k in ("duplicated", "reordered", "corrupted", "unexpected"))
+                                for t in trials)
+
+
+def again(attempt, is_good):
+    """The ends are judged here, not the device: what it loses on a busy machine, or for a fault that it is known for
+    (wireguard-go: IPv6 whose UDP checksum comes out as 0, tests/lab/README.md), is tried again."""
+    for _ in range(3):
         status, trials, err = attempt()
-        good = status == 0 and is_perfect(trials, least / place.options.slow * 0.5)
-        # IPv6 whose UDP checksum comes out as 0 is lost there, one packet in 65,536 (tests/lab/README.md).
-        if good or not trials or trials[0]["result"]["sum"]["lost"] != 1:
+        if is_good(status, trials) or not is_only_loss(trials):
             break
+    return status, trials, err
+
+
+def perfect(tap, place, what, attempt, least):
+    def is_good(status, trials):
+        return status == 0 and is_perfect(trials, least / place.options.slow * 0.5)
+
+    status, trials, err = again(attempt, is_good)
+    good = is_good(status, trials)
     tap.ok(good, f"{place.kind}: {what}: all of it arrives, once, in order", "" if good else said(trials, err))
     return trials
 
@@ -187,17 +200,29 @@ def run_apart(tap, options, kind):
                 "outbound": (place.clear(), "10.99.9.2", place.tunnel())}
         for way, (sender, to, receiver) in ways.items():
             for ahead in ((), ("--ahead",)):
-                sink = place.spawn("sink", *receiver, "--idle", "15")
-                time.sleep(1 if way == "outbound" else 0.3)  # its handshake comes first
-                sent = place.run("generate", *sender, "--to", to, "--rate", RATE / options.slow, "--seconds", 1, "--size",
-                                 "7x64,4x528,1x1408", "--flows", 300, *ahead)
-                status, trials, err = place.result(sink)
-                result = trials[0]["result"] if trials else {}
-                what = f"{kind}: {way}{', encrypted ahead' if ahead else ''}, generate and sink as two programs"
-                good = status == 0 and sent[0] == 0 and is_perfect(trials, RATE / options.slow * 0.5)
-                tap.ok(good, f"{what}: all of it arrives, once, in order", said(trials, err) + said(sent[1], sent[2]))
-                tap.ok(result.get("was_told") and sent[1][0]["result"]["sent"] == result["sum"]["sent"] and
-                       result["latency"]["n"] > 0, f"{what}: the sink was told how much was sent, and when", said(trials, err))
+                apart(tap, place, way, sender, to, receiver, ahead)
+
+
+def apart(tap, place, way, sender, to, receiver, ahead):
+    rate, sent = RATE / place.options.slow, None
+
+    def attempt():
+        nonlocal sent
+        sink = place.spawn("sink", *receiver, "--idle", "15")
+        time.sleep(1 if way == "outbound" else 0.3)  # its handshake comes first
+        sent = place.run("generate", *sender, "--to", to, "--rate", rate, "--seconds", 1, "--size", "7x64,4x528,1x1408",
+                         "--flows", 300, *ahead)
+        return place.result(sink)
+
+    def is_good(status, trials):
+        return status == 0 and sent[0] == 0 and is_perfect(trials, rate * 0.5)
+
+    status, trials, err = again(attempt, is_good)
+    what = f"{place.kind}: {way}{', encrypted ahead' if ahead else ''}, generate and sink as two programs"
+    tap.ok(is_good(status, trials), f"{what}: all of it arrives, once, in order", said(trials, err) + said(sent[1], sent[2]))
+    result = trials[0]["result"] if trials else {}
+    tap.ok(result.get("was_told") and sent[1][0]["result"]["sent"] == result["sum"]["sent"] and result["latency"]["n"] > 0,
+           f"{what}: the sink was told how much was sent, and when", said(trials, err))
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
