@@ -229,8 +229,8 @@ shake_and_record(struct bench_run *run, const char *key)
 	if (!bench_run_is_stopped(run))
 		return bench_run_record(run, key, axes(), result_json(&result));
 	// Half of it is no trial, but somebody may want to know.
-	fprintf(stderr, "sluice-bench handshakes: %u of %u had been made after %.2f s\n",
-		result.done, result.peers, result.seconds);
+	bench_error(NULL, NULL, "handshakes: %u of %u had been made after %.2f s", result.done,
+		result.peers, result.seconds);
 	return 0;
 }
 

@@ -34,7 +34,8 @@ static const char usage[] =
 	"  --mix MIX|none        a mixture of sizes beside them (default " DEFAULT_MIX ",\n"
 	"                        in bursts of 32 and 64, or the --bursts above 1)\n"
 	"  --working-set MIB     so much of packets in turn beside the warm ones (default 8; of\n"
-	"                        64, 352 and 1,424 bytes in bursts of 32); 0: none\n"
+	"                        64, 352 and 1,424 bytes, or --sizes, in bursts of 32, or\n"
+	"                        --bursts); 0: none\n"
 	"  --one-key             all packets have the same key; otherwise 64 in turn\n"
 	"  --seconds S           of measuring, all in all (default 30)\n"
 	"  --rows                a row for each trial, with all figures\n";

@@ -67,15 +67,14 @@ void
 crypto_plan_make(struct crypto_plan *plan, const struct crypto_plan_options *o)
 {
 	static const struct crypto_list mix = { .n = 1, .value = { MIX } };
-	bool is_chosen = o->sizes.n > 0 || o->bursts.n > 0;
 
 	*plan = (struct crypto_plan){ .mix = o->mix };
 	add(plan, choice(&o->sizes, &default_sizes), choice(&o->bursts, &default_bursts), 0);
 	if (o->mix != NULL)
 		add(plan, &mix, choice(&o->bursts, &mix_bursts), 0);
 	if (o->working_set_bytes > 0)
-		add(plan, choice(&o->sizes, is_chosen ? &default_sizes : &turn_sizes),
-			choice(&o->bursts, &turn_bursts), o->working_set_bytes);
+		add(plan, choice(&o->sizes, &turn_sizes), choice(&o->bursts, &turn_bursts),
+			o->working_set_bytes);
 }
 
 static void

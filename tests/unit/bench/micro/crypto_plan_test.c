@@ -89,6 +89,10 @@ test_chosen(void)
 
 	crypto_plan_make(&plan, &o);
 	tap_int(plan.n_cells, 4 + 1 + 4, "what is chosen holds for warm ones and ones in turn");
+	o.bursts.n = 0;
+	crypto_plan_make(&plan, &o);
+	tap_int(count(32, true), 2, "sizes alone: in turn they come in bursts of 32");
+	tap_int(plan.n_cells, 2 * 5 + 2 + 2, "and else in all of them");
 }
 
 static void
