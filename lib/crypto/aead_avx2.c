@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * ChaCha20-Poly1305 for AVX2 across packets: a pass computes eight blocks of the cipher, of whatever
- * packets are at hand, and meanwhile sums up packets whose ciphertext is there.
+ * ChaCha20-Poly1305 for AVX2 across packets: a pass computes eight blocks of the cipher, of
+ * whatever packets are at hand, and meanwhile sums up packets whose ciphertext is there.
  *
  * Source: RFC 8439 section 2.8, without associated data; the design and its figures are in
  *         ../shared/design/performance.md section 1.5.
@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "lib/base/bytes.h"
+#include "lib/crypto/aead_avx2_narrow.h"
 #include "lib/crypto/aead_avx2_pass.h"
 #include "lib/crypto/aead_backend.h"
 
@@ -210,9 +211,14 @@ crypt_block(uint8_t *data, const uint8_t *stream, size_t len)
 static void
 run_pass(struct burst *b)
 {
-	for (; b->n_lanes < PASS_LANES; b->n_lanes++)
+	bool is_narrow = b->n_lanes <= NARROW_LANES && b->pass.work[0].poly == NULL;
+
+	for (; b->n_lanes < (is_narrow ? NARROW_LANES : PASS_LANES); b->n_lanes++)
 		set_lane(&b->pass.lanes[b->n_lanes], &b->jobs[0], b->idle, 0);
-	aead_avx2_pass(&b->pass);
+	if (is_narrow)
+		narrow_pass(&b->pass);
+	else
+		aead_avx2_pass(&b->pass);
 	for (size_t i = 0; i < b->n_ends; i++) {
 		uint8_t *block = b->blocks[b->ends[i].lane];
 		const struct aead_job *job = &b->jobs[b->ends[i].packet];

@@ -71,7 +71,8 @@ struct poly_work {
 
 struct pass {
 	struct lane lanes[PASS_LANES];
-	uint64_t is_run; /* all lanes are of one packet, in order, and only the first is filled in */
+	uint64_t
+		is_run; /* all lanes are of one packet, in order, and only the first is filled in */
 	const struct poly_work *at; /* the assembler's */
 	struct poly_work work[PASS_WORKS + 1];
 	uint64_t unused[2];
