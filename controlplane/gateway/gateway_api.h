@@ -22,7 +22,7 @@
  *     public_key, listen_port, routing_table
  *     forwarding    {"ipv4","ipv6"}: "switched on" (by us), "found on", "off"
  *     memory_locked {"controlplane","dataplane"}: keys cannot be swapped out
- *     aead_backend  the cipher's back end that is used for most sizes of bursts
+ *     aead_backend  the cipher's back end, for most sizes of packets in full bursts
  *     aead    {"reason" ("fastest", "forced", "only one"), "backends":{name: "works", "missing" (in
  *              this CPU or build), "wrong" (in its answers)}, the most preferred first,
  *              "classes":[{"direction" ("seal", "open"), "burst_min" (packets, up to the next

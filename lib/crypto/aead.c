@@ -21,7 +21,7 @@ static const struct aead_backend *const built_in[] = {
 	&aead_avx512,
 };
 
-const uint32_t aead_burst_min[AEAD_BURST_CLASSES] = { 1, 2, 8 };
+const uint32_t aead_burst_min[AEAD_BURST_CLASSES] = { 1, 2, 4, 8 };
 const uint32_t aead_size_max[AEAD_SIZE_CLASSES] = { 128, 512, 1024, AEAD_MAX_LEN };
 
 /* All written by aead_init(), read only afterwards. */
@@ -33,7 +33,7 @@ static struct {
 } chosen = { .alone = { &aead_sodium, &aead_sodium } };
 
 static struct aead_choice choice;
-static const char *most_used = "libsodium";
+static const char *main_name = "libsodium";
 
 static const struct aead_backend *working[AEAD_MAX_BACKENDS];
 static const char *working_names[AEAD_MAX_BACKENDS];
@@ -156,12 +156,14 @@ summarize(void)
 
 		if (chosen.of[d][BURST(which)][SIZE(which)] != chosen.of[d][0][0])
 			chosen.alone[d] = NULL;
-		uses[choice.in_use[d][BURST(which)][SIZE(which)]]++;
+		// Where there is much to do, bursts are full.
+		if (BURST(which) == AEAD_BURST_CLASSES - 1)
+			uses[choice.in_use[d][BURST(which)][SIZE(which)]]++;
 	}
 	for (size_t i = 1; i < choice.n_candidates; i++)
 		if (uses[i] > uses[most])
 			most = i;
-	most_used = choice.candidates[most].name;
+	main_name = choice.candidates[most].name;
 }
 
 int
@@ -221,7 +223,7 @@ aead_find(const char *name)
 const char *
 aead_backend(void)
 {
-	return most_used;
+	return main_name;
 }
 
 const char *const *
@@ -237,7 +239,7 @@ aead_backends(size_t *ret_count)
 static const struct aead_backend *
 pick(size_t direction, const struct aead_job *jobs, size_t n)
 {
-	size_t burst = (size_t)(n >= 2) + (n >= 8), size, total = 0;
+	size_t burst = (size_t)(n >= 2) + (n >= 4) + (n >= 8), size, total = 0;
 
 	if (chosen.alone[direction] != NULL)
 		return chosen.alone[direction];
@@ -247,7 +249,7 @@ pick(size_t direction, const struct aead_job *jobs, size_t n)
 	return chosen.of[direction][burst][size];
 }
 
-static_assert(AEAD_BURST_CLASSES == 3 && AEAD_SIZE_CLASSES == 4, "as pick() has them");
+static_assert(AEAD_BURST_CLASSES == 4 && AEAD_SIZE_CLASSES == 4, "as pick() has them");
 
 void
 aead_seal(struct aead_job *jobs, size_t n)

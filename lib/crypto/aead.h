@@ -36,7 +36,7 @@ struct aead_job {
  * by splitting.  Which one depends on its direction, on n, and on the mean length of its packets.
  */
 #define AEAD_DIRECTIONS    2 /* 0: seal, 1: open */
-#define AEAD_BURST_CLASSES 3 /* from 1, 2 and 8 packets on: aead_burst_min */
+#define AEAD_BURST_CLASSES 4 /* from 1, 2, 4 and 8 packets on: aead_burst_min */
 #define AEAD_SIZE_CLASSES  4 /* to 128, 512, 1,024 and AEAD_MAX_LEN bytes: aead_size_max */
 extern const uint32_t aead_burst_min[AEAD_BURST_CLASSES];
 extern const uint32_t aead_size_max[AEAD_SIZE_CLASSES];
@@ -87,8 +87,8 @@ struct aead_choice {
 const struct aead_choice *aead_choice(void);
 
 /*
- * Name of the back end in use ("avx512", "avx2", "ipsec-mb", "libsodium"), of most classes if they
- * differ; and the names of all that work here, libsodium first.
+ * Name of the back end in use ("avx512", "avx2", "ipsec-mb", "libsodium"), for most sizes of
+ * full bursts if they differ; and the names of all that work here, libsodium first.
  */
 const char *aead_backend(void);
 const char *const *aead_backends(size_t *ret_count);

@@ -19,9 +19,9 @@
 
 /* A size that is frequent, and one burst, for each class. */
 static const uint32_t lens[AEAD_SIZE_CLASSES] = { 64, 352, 800, 1420 };
-static const uint32_t bursts[AEAD_BURST_CLASSES] = { 1, 4, 32 };
+static const uint32_t bursts[AEAD_BURST_CLASSES] = { 1, 2, 5, 32 };
 /* How many packets are between two looks at the clock. */
-static const uint32_t packets[AEAD_BURST_CLASSES] = { 8, 16, 32 };
+static const uint32_t packets[AEAD_BURST_CLASSES] = { 8, 16, 20, 32 };
 
 #define MAX_PACKETS 32
 #define MAX_LEN     1420

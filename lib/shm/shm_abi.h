@@ -157,7 +157,7 @@ static_assert(sizeof(struct shm_port_counters) == 192, "part of the ABI");
  */
 #define SHM_MAX_AEADS       8u
 #define SHM_AEAD_DIRECTIONS 2 /* 0: seal, 1: open */
-#define SHM_AEAD_BURSTS     3
+#define SHM_AEAD_BURSTS     4
 #define SHM_AEAD_SIZES      4
 
 enum shm_aead_presence {
@@ -178,7 +178,7 @@ struct shm_aead {
 	/* picoseconds for a packet; 0: not timed */
 	uint32_t ps[SHM_AEAD_DIRECTIONS][SHM_AEAD_BURSTS][SHM_AEAD_SIZES];
 };
-static_assert(sizeof(struct shm_aead) == 112, "part of the ABI");
+static_assert(sizeof(struct shm_aead) == 144, "part of the ABI");
 
 struct shm_aeads {
 	uint32_t n;
@@ -186,10 +186,9 @@ struct shm_aeads {
 	uint32_t burst_min[SHM_AEAD_BURSTS]; /* packets; up to the next one's */
 	uint32_t size_max[SHM_AEAD_SIZES];   /* bytes of a packet, on average in the burst */
 	uint8_t in_use[SHM_AEAD_DIRECTIONS][SHM_AEAD_BURSTS][SHM_AEAD_SIZES]; /* row of `rows` */
-	uint32_t pad;
 	struct shm_aead rows[SHM_MAX_AEADS]; /* the most preferred first */
 };
-static_assert(sizeof(struct shm_aeads) == 64 + SHM_MAX_AEADS * 112, "part of the ABI");
+static_assert(sizeof(struct shm_aeads) == 72 + SHM_MAX_AEADS * 144, "part of the ABI");
 
 /* Rows of the last commit, from which a new forwarder starts while no control plane lives. */
 struct shm_peer_row {
@@ -260,7 +259,7 @@ struct shm_state {
 	_Atomic uint32_t sessions_end; /* no slot from here on was ever used: scan no further, for
 	                                  looking at a page makes it */
 	uint32_t pad;
-	char aead_backend[32]; /* the one that is used most */
+	char aead_backend[32]; /* for most sizes of full bursts */
 	struct shm_aeads aeads;
 	char drop_names[SHM_MAX_DROPS][24];
 	_Alignas(SHM_CACHE_LINE) struct shm_worker_counters
