@@ -231,10 +231,9 @@ piece_tags(struct piece *x, size_t at)
 	const uint32_t *len = x->packets.len + at;
 	size_t left = x->n - at;
 
-	// Two groups cost as much as two of the longer one.
-	if (left <= 8 || at % 16 != 0 || chunks_of(len[0], true) > chunks_of(len[8], true) + 1) {
+	if (left <= 8) {
 		tags_long_1(x, at);
-		return left < 8 ? left : 8;
+		return left;
 	}
 	if (len[0] <= SHORT_LEN)
 		tags_short_2(x, at);

@@ -351,35 +351,67 @@ chunk_load(const struct spread *s, uint32_t at)
 #define GROUPS_MAX 2
 
 struct long_sum {
+	struct power p[CHUNK_BLOCKS]; // r, r^2, r^3, r^4
+	struct limbs h;
 	struct spread s;
-	struct power p[4]; // r, r^2, r^3, r^4
-	struct limbs h, m0;
-	struct product d;
 };
 
 /* What of a chunk does not wait for the sum so far: m1 r^3 + m2 r^2 + m3 r. */
-KERNEL void
-long_begin(struct long_sum *u, const struct chunk *c)
+KERNEL struct product
+long_begin(const struct chunk *c, const struct power p[static 4])
 {
-	u->m0 = c->m[0];
-	u->d = product_zero();
-	multiply_add(&u->d, c->m[1], &u->p[2]);
-	multiply_add(&u->d, c->m[2], &u->p[1]);
-	multiply_add(&u->d, c->m[3], &u->p[0]);
+	struct product d = product_zero();
+
+	multiply_add(&d, c->m[1], &p[2]);
+	multiply_add(&d, c->m[2], &p[1]);
+	multiply_add(&d, c->m[3], &p[0]);
+	return d;
 }
 
 /* The rest: + (h + m0) r^4, and one carry for four blocks. */
-KERNEL void
-long_end(struct long_sum *u)
+KERNEL struct limbs
+long_end(struct product d, struct limbs m0, struct limbs h, const struct power p[static 4])
 {
-	multiply_add(&u->d, limbs_add(u->m0, u->h), &u->p[3]);
-	u->h = product_carry(&u->d);
+	multiply_add(&d, limbs_add(m0, h), &p[3]);
+	return product_carry(&d);
 }
 
 /*
- * Tags of `groups` times eight packets from `first` on.  The next chunk is loaded before the one
- * at hand is ended, and begun after it: of all orders that keeps the multipliers busiest.
+ * All chunks of eight packets.  The next chunk is loaded before the one at hand is ended, and begun
+ * after that: of the orders that were tried, assembly among them, this keeps the multipliers
+ * busiest.
  */
+static inline void
+long_fold(struct long_sum *u)
+{
+	const struct spread *s = &u->s;
+	struct chunk c = chunk_load_masked(s, 0);
+	struct limbs h = limbs_zero(), m0 = c.m[0];
+	struct product d = long_begin(&c, u->p);
+	uint32_t at = 1;
+
+	for (; at < s->n_chunks && at < s->whole_from; at++) {
+		c = chunk_load_masked(s, at);
+		h = long_end(d, m0, h, u->p);
+		d = long_begin(&c, u->p);
+		m0 = c.m[0];
+	}
+	for (; at < s->whole_to; at++) {
+		c = chunk_load_whole(s, at);
+		h = long_end(d, m0, h, u->p);
+		d = long_begin(&c, u->p);
+		m0 = c.m[0];
+	}
+	for (; at < s->n_chunks; at++) {
+		c = chunk_load_masked(s, at);
+		h = long_end(d, m0, h, u->p);
+		d = long_begin(&c, u->p);
+		m0 = c.m[0];
+	}
+	u->h = long_end(d, m0, h, u->p);
+}
+
+/* Tags of `groups` times eight packets from `first` on. */
 KERNEL void
 poly1305_long(const struct packets *packets,
 	size_t first,
@@ -387,15 +419,14 @@ poly1305_long(const struct packets *packets,
 	struct poly1305_tags *tags,
 	const int groups)
 {
-	uint32_t n_chunks = chunks_of(packets->len[first], true);
 	struct long_sum u[GROUPS_MAX];
 
 #pragma GCC unroll 16
 	for (int g = 0; g < groups; g++) {
 		size_t at = first + (size_t)g * POLY1305_LANES;
+		uint32_t n_chunks = chunks_of(packets->len[at], true);
 
 		spread_init(&u[g].s, packets, at, n_chunks, true);
-		u[g].h = limbs_zero();
 		u[g].p[0] = power_first(&k[g]);
 	}
 #pragma GCC unroll 16
@@ -406,24 +437,8 @@ poly1305_long(const struct packets *packets,
 		u[g].p[2] = power_of(multiply(u[g].p[1].r, &u[g].p[0]));
 		u[g].p[3] = power_of(multiply(u[g].p[1].r, &u[g].p[1]));
 	}
-#pragma GCC unroll 16
-	for (int g = 0; g < groups; g++) {
-		struct chunk c = chunk_load_masked(&u[g].s, 0);
-
-		long_begin(&u[g], &c);
-	}
-	for (uint32_t at = 1; at < n_chunks; at++) {
-#pragma GCC unroll 16
-		for (int g = 0; g < groups; g++) {
-			struct chunk c = chunk_load(&u[g].s, at);
-
-			long_end(&u[g]);
-			long_begin(&u[g], &c);
-		}
-	}
-#pragma GCC unroll 16
 	for (int g = 0; g < groups; g++)
-		long_end(&u[g]);
+		long_fold(&u[g]);
 #pragma GCC unroll 16
 	for (int g = 0; g < groups; g++)
 		poly1305_finish(u[g].h, &k[g], &tags[g]);
