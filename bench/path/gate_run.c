@@ -135,6 +135,7 @@ judge(const json_t *baseline,
 			printf("gate: attempt %u: %u beyond the bound, once more\n", i + 1, n_over);
 	}
 	gate_judge(entry, is_own, place, figures, GATE_ROWS, stdout);
+	fflush(stdout); // the verdict comes last
 	if (n_over > 0)
 		bench_error("see the lines above",
 			"find it with sluice-bench path, by step; if it is meant, --gate-write a "

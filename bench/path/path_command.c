@@ -310,7 +310,7 @@ run_rows(struct bench_run *run, const struct plan *plan, struct measure_result *
 
 	for (uint32_t i = 0; i < plan->n_rows; i++) {
 		const struct measure_row *row = &plan->rows[i];
-		char key[512], text[128];
+		char key[PLAN_KEY_LEN], text[128];
 		int err;
 
 		plan_key(row, key, sizeof(key));

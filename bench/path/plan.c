@@ -78,6 +78,21 @@ values(uint32_t *list, uint32_t *n, const uint32_t *own, uint32_t n_own)
 	*n = n_own;
 }
 
+// 10 % and 100 % of one peer are the same row.
+static bool
+is_there(const struct plan *plan, const struct measure_row *row)
+{
+	char key[PLAN_KEY_LEN], other[PLAN_KEY_LEN];
+
+	plan_key(row, key, sizeof(key));
+	for (uint32_t i = 0; i < plan->n_rows; i++) {
+		plan_key(&plan->rows[i], other, sizeof(other));
+		if (strcmp(key, other) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool
 add(struct plan *plan, struct measure_row row, uint32_t peers, uint32_t active_percent)
 {
@@ -88,6 +103,8 @@ add(struct plan *plan, struct measure_row row, uint32_t peers, uint32_t active_p
 	row.n_active = (uint32_t)((uint64_t)peers * active_percent / 100);
 	if (row.n_active == 0)
 		row.n_active = 1;
+	if (is_there(plan, &row))
+		return true;
 	if (plan->n_rows == PLAN_MAX_ROWS)
 		return false;
 	plan->rows[plan->n_rows++] = row;

@@ -49,7 +49,9 @@ int plan_size(struct plan *plan, const char *text, const char **ret_why);
 /* Make the rows.  False: *ret_why says what cannot be. */
 bool plan_make(struct plan *plan, const struct plan_axes *axes, const char **ret_why);
 
-/* What tells a row from all others, for --resume; len of 256 is enough. */
+#define PLAN_KEY_LEN 512
+
+/* What tells a row from all others, for --resume: less than PLAN_KEY_LEN bytes. */
 void plan_key(const struct measure_row *row, char *ret_text, size_t len);
 /* The same for people: "inbound 64 B, 1,000 peers". */
 void plan_text(const struct measure_row *row, char *ret_text, size_t len);

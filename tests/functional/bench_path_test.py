@@ -55,8 +55,8 @@ def check_records(tap):
 def check_axes(tap):
     rows, err = trials("--direction", "inbound,outbound", "--bytes", "64,imix", "--peers", "1,200", "--active", "10,100",
                        "--popularity", "zipf", "--prefixes", "5", "--burst", "8")
-    tap.equal(len(rows), 16, f"lists make all combinations\n{err}")
-    tap.ok(len({r["key"] for r in rows}) == 16, "each with a key of its own")
+    tap.equal(len(rows), 12, f"lists make all combinations, none twice\n{err}")
+    tap.ok(len({r["key"] for r in rows}) == 12, "each with a key of its own")
     tap.ok(all(r["axes"]["prefixes"] == 5 and r["axes"]["burst"] == 8 and r["axes"]["popularity"] == "zipf" for r in rows),
            "and with the axes that were set")
     tap.equal({r["axes"]["active_peers"] for r in rows}, {1, 20, 200}, "active peers by percent")

@@ -92,6 +92,11 @@ test_axes(void)
 	tap_ok(row->world.ring >= 2 * row->in_flight, "the ring is long enough for all in flight");
 
 	memset(&plan, 0, sizeof(plan));
+	a.active_percent[1] = 1;
+	a.n_active = 2;
+	tap_ok(make(a) == NULL && plan.n_rows == 6, "1 % and 10 % of two peers are one row");
+
+	memset(&plan, 0, sizeof(plan));
 	a.in_flight = 0;
 	a.working_set = 32 << 20;
 	tap_ok(make(a) == NULL && row->world.ring * 300ull >= 32 << 20 &&
