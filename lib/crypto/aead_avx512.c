@@ -11,6 +11,7 @@
 #include "lib/crypto/chacha20_avx512.h"
 #include "lib/crypto/kernel_avx512.h"
 #include "lib/crypto/poly1305_avx512.h"
+#include "lib/crypto/poly1305_one_avx512.h"
 
 #define PIECE_BYTES (24 << 10) /* of data from cipher to sums: stays in the nearest cache */
 #define LANES_MAX   1088       /* of a piece: more than the longest packet has */
@@ -307,29 +308,119 @@ piece_wipe(struct piece *x)
 	secret_wipe(x->tags, sizeof(x->tags));
 }
 
+/* ---- few packets: one after the other ---- */
+
+/* One packet; all of it is secret. */
+struct single {
+	struct chacha20_state state;
+	__m512i stream[16]; // the key stream from some block on
+	__m512i key;        // its block 0: the one-time key
+};
+
+// The key stream from `block` on: one `n_stream` blocks long is there already, from `skip` on.
 static void
-avx512_seal(struct aead_job *jobs, size_t n)
+single_xor(struct single *x, struct aead_job *job, uint32_t skip, uint32_t n_stream)
+{
+	uint32_t block = skip, at = 0;
+
+	while (at < job->len) {
+		for (uint32_t i = skip; i < n_stream && at < job->len; i++) {
+			uint32_t left = job->len - at;
+			__mmask64 mask = low_bits(left < 64 ? left : 64);
+			__m512i text = _mm512_maskz_loadu_epi8(mask, job->data + at);
+
+			text = _mm512_xor_si512(text, x->stream[i]);
+			if (left >= CHACHA20_BLOCK_LEN)
+				_mm512_storeu_si512(job->data + at, text);
+			else
+				_mm512_mask_storeu_epi8(job->data + at, mask, text);
+			at += left < CHACHA20_BLOCK_LEN ? left : CHACHA20_BLOCK_LEN;
+			block++;
+		}
+		skip = 0;
+		if (at < job->len)
+			n_stream = chacha20_stream(
+				&x->state, job, block, blocks_of(job->len - at), x->stream);
+	}
+}
+
+static __m128i
+single_tag(const struct single *x, const struct aead_job *job)
+{
+	return poly1305_one(job->data, job->len, (const uint8_t *)&x->key);
+}
+
+static __attribute__((noinline)) void
+single_seal(struct single *x, struct aead_job *job)
+{
+	_Alignas(64) uint8_t one_time_key[64];
+	uint32_t made = chacha20_stream(&x->state, job, 0, 1 + blocks_of(job->len), x->stream);
+
+	_mm512_store_si512(one_time_key, x->stream[0]);
+	single_xor(x, job, 1, made);
+	_mm_storeu_si128(
+		(__m128i *)(job->data + job->len), poly1305_one(job->data, job->len, one_time_key));
+	_mm512_store_si512(one_time_key, _mm512_setzero_si512());
+	__asm__ volatile("" : : "m"(one_time_key));
+}
+
+static __attribute__((noinline)) void
+single_open(struct single *x, struct aead_job *job)
+{
+	uint32_t made = chacha20_stream(&x->state, job, 0, 1 + blocks_of(job->len), x->stream);
+	__m128i theirs = _mm_loadu_si128((const __m128i *)(job->data + job->len));
+	__m128i differs;
+
+	x->key = x->stream[0];
+	differs = _mm_xor_si128(theirs, single_tag(x, job));
+	job->ok = _mm_testz_si128(differs, differs);
+	if (job->ok)
+		single_xor(x, job, 1, made);
+}
+
+// So few are done one by one.
+#define FEW 3
+
+static void
+few(struct aead_job *jobs, size_t n, void (*run)(struct single *, struct aead_job *))
+{
+	struct single x;
+
+	chacha20_init(&x.state);
+	for (size_t i = 0; i < n; i++)
+		run(&x, &jobs[i]);
+	secret_wipe(&x, sizeof(x));
+}
+
+static void
+many(struct aead_job *jobs, size_t n, void (*run)(struct piece *, struct aead_job *, size_t))
 {
 	struct piece x;
 
 	for (size_t at = 0, taken; at < n; at += taken) {
 		taken = piece_take(jobs + at, n - at);
-		piece_seal(&x, jobs + at, taken);
+		run(&x, jobs + at, taken);
 	}
 	piece_wipe(&x);
+}
+
+static void
+avx512_seal(struct aead_job *jobs, size_t n)
+{
+	if (n <= FEW)
+		few(jobs, n, single_seal);
+	else
+		many(jobs, n, piece_seal);
 	_mm256_zeroupper();
 }
 
 static void
 avx512_open(struct aead_job *jobs, size_t n)
 {
-	struct piece x;
-
-	for (size_t at = 0, taken; at < n; at += taken) {
-		taken = piece_take(jobs + at, n - at);
-		piece_open(&x, jobs + at, taken);
-	}
-	piece_wipe(&x);
+	if (n <= FEW)
+		few(jobs, n, single_open);
+	else
+		many(jobs, n, piece_open);
 	_mm256_zeroupper();
 }
 

@@ -20,6 +20,7 @@
 #include <immintrin.h>
 
 #include "lib/base/bytes.h"
+#include "lib/crypto/aead.h"
 #include "lib/crypto/kernel_avx512.h"
 
 #define CHACHA20_BLOCK_LEN 64
@@ -441,6 +442,140 @@ chacha20_xor(struct chacha20_state s[static 2],
 		else
 			xor_short(p, l->lane + at, l->data + at, v);
 	}
+}
+
+/* ---- rows: a few blocks of one packet ---- */
+
+KERNEL __m512i
+each_quarter(__m128i x)
+{
+	return _mm512_broadcast_i32x4(x);
+}
+
+/* Four blocks: a register for each row of RFC 8439 section 2.3, a quarter for each block. */
+struct rows {
+	__m512i a, b, c, d;
+};
+
+KERNEL struct rows
+rows_quarter_round(struct rows r)
+{
+	r.a = _mm512_add_epi32(r.a, r.b);
+	r.d = _mm512_rol_epi32(_mm512_xor_si512(r.d, r.a), 16);
+	r.c = _mm512_add_epi32(r.c, r.d);
+	r.b = _mm512_rol_epi32(_mm512_xor_si512(r.b, r.c), 12);
+	r.a = _mm512_add_epi32(r.a, r.b);
+	r.d = _mm512_rol_epi32(_mm512_xor_si512(r.d, r.a), 8);
+	r.c = _mm512_add_epi32(r.c, r.d);
+	r.b = _mm512_rol_epi32(_mm512_xor_si512(r.b, r.c), 7);
+	return r;
+}
+
+/* Columns, then diagonals: rows turn within each block, there and back. */
+KERNEL struct rows
+rows_double_round(struct rows r)
+{
+	r = rows_quarter_round(r);
+	r.b = _mm512_shuffle_epi32(r.b, 0x39);
+	r.c = _mm512_shuffle_epi32(r.c, 0x4e);
+	r.d = _mm512_shuffle_epi32(r.d, 0x93);
+	r = rows_quarter_round(r);
+	r.b = _mm512_shuffle_epi32(r.b, 0x93);
+	r.c = _mm512_shuffle_epi32(r.c, 0x4e);
+	r.d = _mm512_shuffle_epi32(r.d, 0x39);
+	return r;
+}
+
+KERNEL struct rows
+rows_add(struct rows r, struct rows x)
+{
+	return (struct rows){ _mm512_add_epi32(r.a, x.a), _mm512_add_epi32(r.b, x.b),
+		_mm512_add_epi32(r.c, x.c), _mm512_add_epi32(r.d, x.d) };
+}
+
+KERNEL void
+rows_store(struct rows r, __m512i stream[static 4])
+{
+	const __m512i in[4] = { r.a, r.b, r.c, r.d };
+	__m512i out[4];
+
+	transpose_128(in, out);
+#pragma GCC unroll 16
+	for (int i = 0; i < 4; i++)
+		stream[i] = out[i];
+}
+
+/* The input of blocks `block` to block + 3 of one packet. */
+KERNEL struct rows
+rows_load(const struct aead_job *job, uint32_t block)
+{
+	const __m512i number = _mm512_set_epi32(0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0);
+	__m128i last = _mm_set_epi64x((long long)job->counter, block);
+
+	return (struct rows){
+		each_quarter(_mm_setr_epi32(CHACHA20_SIGMA)),
+		each_quarter(_mm_loadu_si128((const __m128i *)job->key)),
+		each_quarter(_mm_loadu_si128((const __m128i *)(job->key + 16))),
+		_mm512_add_epi32(each_quarter(last), number),
+	};
+}
+
+KERNEL void
+chacha20_rows_4(const struct aead_job *job, uint32_t block, __m512i stream[static 4])
+{
+	struct rows in = rows_load(job, block), r = in;
+
+	for (int i = 0; i < 10; i++)
+		r = rows_double_round(r);
+	rows_store(rows_add(r, in), stream);
+}
+
+KERNEL void
+chacha20_rows_8(const struct aead_job *job, uint32_t block, __m512i stream[static 8])
+{
+	struct rows in = rows_load(job, block), in4 = rows_load(job, block + 4);
+	struct rows r = in, r4 = in4;
+
+	for (int i = 0; i < 10; i++) {
+		r = rows_double_round(r);
+		r4 = rows_double_round(r4);
+	}
+	rows_store(rows_add(r, in), stream);
+	rows_store(rows_add(r4, in4), stream + 4);
+}
+
+/* As many blocks from `block` on as are needed, up to sixteen; returns how many were made. */
+static inline uint32_t
+chacha20_stream(struct chacha20_state *s,
+	const struct aead_job *job,
+	uint32_t block,
+	uint32_t needed,
+	__m512i stream[static 16])
+{
+	const __m512i count =
+		_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+	__m512i v[16];
+
+	if (needed <= 4) {
+		chacha20_rows_4(job, block, stream);
+		return 4;
+	}
+	if (needed <= 8) {
+		chacha20_rows_8(job, block, stream);
+		return 8;
+	}
+#pragma GCC unroll 16
+	for (int i = 0; i < 8; i++)
+		s->word[4 + i] = _mm512_set1_epi32((int)load_le32(job->key + 4 * i));
+	s->word[12] = _mm512_add_epi32(_mm512_set1_epi32((int)block), count);
+	s->word[14] = _mm512_set1_epi32((int)(uint32_t)job->counter);
+	s->word[15] = _mm512_set1_epi32((int)(job->counter >> 32));
+	chacha20_columns(s, v);
+	chacha20_to_blocks(v);
+#pragma GCC unroll 16
+	for (int i = 0; i < 16; i++)
+		stream[i] = v[i];
+	return 16;
 }
 
 #endif
