@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -125,6 +126,87 @@ huge_or_not(void)
 	close(fd);
 }
 
+// In huge pages, by the kernel's books; -1: it does not say.
+static long
+huge_kib(const void *at)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	char line[256];
+	bool is_ours = false;
+	long kib = -1;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		unsigned long first, end;
+
+		if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+			is_ours = (uintptr_t)at >= first && (uintptr_t)at < end;
+		else if (is_ours)
+			(void)sscanf(line, "ShmemPmdMapped: %ld", &kib);
+	}
+	if (f != NULL)
+		fclose(f);
+	return kib;
+}
+
+static void
+aligned(void)
+{
+	const size_t len = 3 * SHM_HUGE_LEN + 4096;
+	int fd = shm_region_create("test", len, false, NULL);
+	uint8_t *map, *reserved = shm_region_reserve(5000);
+	void *at = NULL;
+
+	tap_ok(reserved != NULL && (uintptr_t)reserved % SHM_HUGE_LEN == 0,
+		"address space for huge pages");
+	munmap(reserved, 8192);
+	tap_int(shm_region_map(fd, len, true, &at), 0, "a large region is mapped");
+	map = at;
+	tap_ok((uintptr_t)map % SHM_HUGE_LEN == 0, "where huge pages can be");
+	map[SHM_HUGE_LEN + 5] = 7;
+	map[2 * SHM_HUGE_LEN - 1] = 9;
+	shm_region_huge_page(map + SHM_HUGE_LEN);
+	tap_ok(map[SHM_HUGE_LEN + 5] == 7 && map[2 * SHM_HUGE_LEN - 1] == 9 &&
+			map[SHM_HUGE_LEN + 6] == 0,
+		"content stays when it moves into one");
+	munmap(map, len);
+	close(fd);
+}
+
+// Rows of 2,112 bytes from 4,096 on: the first huge page that lies wholly inside the array is the
+// second of the region.
+static void
+rows_in_huge_pages(void)
+{
+	const size_t row_len = 2112, n_rows = 4000, first = (SHM_HUGE_LEN - 4096) / row_len;
+	const size_t len = 5 * SHM_HUGE_LEN;
+	int fd = shm_region_create("test", len, false, NULL);
+	void *at = NULL;
+	uint8_t *rows;
+
+	if (shm_region_map(fd, len, true, &at) < 0)
+		abort();
+	rows = (uint8_t *)at + 4096;
+	for (size_t i = 0; i < first; i++) {
+		shm_region_huge_row(rows, n_rows * row_len, row_len, i);
+		rows[i * row_len] = 1;
+	}
+	tap_ok(huge_kib(at) <= 0, "the first rows stay in small pages");
+	shm_region_huge_row(rows, n_rows * row_len, row_len, first);
+	if (huge_kib(at) <= 0)
+		tap_skip("the first row that reaches into a huge page's worth makes one",
+			"this kernel makes none when asked (Linux 6.1 and later do)");
+	else
+		tap_int(huge_kib(at), 2048,
+			"the first row that reaches into a huge page's worth makes one");
+	for (size_t i = first; i < n_rows; i++) {
+		shm_region_huge_row(rows, n_rows * row_len, row_len, i);
+		rows[i * row_len] = 1;
+	}
+	tap_ok(huge_kib(at) <= 3 * 2048, "and what is not wholly inside the array stays as it is");
+	munmap(at, len);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -132,6 +214,8 @@ main(void)
 	only_to_read();
 	refusals();
 	huge_or_not();
+	aligned();
+	rows_in_huge_pages();
 	tap_ok(shm_layout_hash() == shm_layout_hash() && shm_layout_hash() != 0,
 		"the layout has a number");
 	return tap_done();
