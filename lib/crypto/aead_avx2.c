@@ -420,33 +420,19 @@ verify(struct burst *b, size_t from)
 	}
 }
 
-// Units that wait to be summed in packets before `end`; counts no further than a pass can take.
-static size_t
-count_waiting(const struct burst *b, size_t end)
-{
-	size_t n = 0;
-
-	for (size_t i = b->sum_packet; i < end && n < PASS_UNITS; i++)
-		n += b->jobs[i].len / POLY_UNIT - (i == b->sum_packet ? b->sum_unit : 0);
-	return n;
-}
-
 /*
  * Two things must not run dry: sums to go with a pass, which need keys, and data to decipher, which
- * needs sums.  Keys come first if no sums are left, and else fill up.  Where both together do not
- * fill the pass, packets are summed up alone.
+ * needs sums.  So keys come first if no sums are left, and fill up where data does not: at the
+ * beginning, that is, when sums have to get ahead.  Where both together do not fill the pass,
+ * packets are summed up alone.
  */
 static void
 add_lanes_to_open(struct burst *b, size_t n_keyed)
 {
-	size_t group_end = min_size(n_keyed + GROUP, b->n);
-	size_t n_waiting = count_waiting(b, n_keyed);
-
-	if (n_waiting == 0)
-		add_keys(b, group_end);
+	if (b->sum_packet == n_keyed)
+		add_keys(b, min_size(n_keyed + GROUP, b->n));
 	add_data(b, b->sum_packet, true);
-	if (n_waiting < PASS_UNITS)
-		add_keys(b, group_end);
+	add_keys(b, b->n);
 	if (n_keyed == 0)
 		add_ahead(b);
 	while (b->n_lanes < PASS_LANES && b->sum_packet < n_keyed) {
@@ -454,7 +440,6 @@ add_lanes_to_open(struct burst *b, size_t n_keyed)
 		verify(b, b->sum_packet - 1);
 		add_data(b, b->sum_packet, true);
 	}
-	add_keys(b, group_end);
 }
 
 static void
