@@ -310,37 +310,48 @@ piece_wipe(struct piece *x)
 
 /* ---- few packets: one after the other ---- */
 
-/* One packet; all of it is secret. */
+/* One packet; secret. */
 struct single {
-	struct chacha20_state state;
+	__m512i key;        // block 0 of the key stream: the one-time key
 	__m512i stream[16]; // the key stream from some block on
-	__m512i key;        // its block 0: the one-time key
+	struct chacha20_state state;
+	uint32_t n_made; // blocks of stream
+	uint32_t n_used; // the most that were ever made; with 16, state was used, too
 };
 
-// The key stream from `block` on: one `n_stream` blocks long is there already, from `skip` on.
 static void
-single_xor(struct single *x, struct aead_job *job, uint32_t skip, uint32_t n_stream)
+single_stream(struct single *x, const struct aead_job *job, uint32_t block, uint32_t needed)
 {
-	uint32_t block = skip, at = 0;
+	x->n_made = chacha20_stream(&x->state, job, block, needed, x->stream);
+	x->n_used = x->n_used < x->n_made ? x->n_made : x->n_used;
+}
+
+// Key, and key stream of as much of the packet as comes with it.
+static void
+single_begin(struct single *x, const struct aead_job *job)
+{
+	single_stream(x, job, 0, 1 + blocks_of(job->len));
+	x->key = x->stream[0];
+}
+
+static void
+single_xor(struct single *x, struct aead_job *job)
+{
+	uint32_t block = 1, first = 1, at = 0;
 
 	while (at < job->len) {
-		for (uint32_t i = skip; i < n_stream && at < job->len; i++) {
+		for (uint32_t i = first; i < x->n_made && at < job->len; i++, block++) {
 			uint32_t left = job->len - at;
-			__mmask64 mask = low_bits(left < 64 ? left : 64);
-			__m512i text = _mm512_maskz_loadu_epi8(mask, job->data + at);
 
-			text = _mm512_xor_si512(text, x->stream[i]);
 			if (left >= CHACHA20_BLOCK_LEN)
-				_mm512_storeu_si512(job->data + at, text);
+				xor_block(job->data + at, x->stream[i]);
 			else
-				_mm512_mask_storeu_epi8(job->data + at, mask, text);
-			at += left < CHACHA20_BLOCK_LEN ? left : CHACHA20_BLOCK_LEN;
-			block++;
+				xor_part(job->data + at, x->stream[i], left);
+			at += CHACHA20_BLOCK_LEN;
 		}
-		skip = 0;
+		first = 0;
 		if (at < job->len)
-			n_stream = chacha20_stream(
-				&x->state, job, block, blocks_of(job->len - at), x->stream);
+			single_stream(x, job, block, blocks_of(job->len - at));
 	}
 }
 
@@ -353,29 +364,31 @@ single_tag(const struct single *x, const struct aead_job *job)
 static __attribute__((noinline)) void
 single_seal(struct single *x, struct aead_job *job)
 {
-	_Alignas(64) uint8_t one_time_key[64];
-	uint32_t made = chacha20_stream(&x->state, job, 0, 1 + blocks_of(job->len), x->stream);
-
-	_mm512_store_si512(one_time_key, x->stream[0]);
-	single_xor(x, job, 1, made);
-	_mm_storeu_si128(
-		(__m128i *)(job->data + job->len), poly1305_one(job->data, job->len, one_time_key));
-	_mm512_store_si512(one_time_key, _mm512_setzero_si512());
-	__asm__ volatile("" : : "m"(one_time_key));
+	single_begin(x, job);
+	single_xor(x, job);
+	_mm_storeu_si128((__m128i *)(job->data + job->len), single_tag(x, job));
 }
 
 static __attribute__((noinline)) void
 single_open(struct single *x, struct aead_job *job)
 {
-	uint32_t made = chacha20_stream(&x->state, job, 0, 1 + blocks_of(job->len), x->stream);
 	__m128i theirs = _mm_loadu_si128((const __m128i *)(job->data + job->len));
 	__m128i differs;
 
-	x->key = x->stream[0];
+	single_begin(x, job);
 	differs = _mm_xor_si128(theirs, single_tag(x, job));
 	job->ok = _mm_testz_si128(differs, differs);
 	if (job->ok)
-		single_xor(x, job, 1, made);
+		single_xor(x, job);
+}
+
+static void
+single_wipe(struct single *x)
+{
+	wipe(&x->key, 1);
+	wipe(x->stream, x->n_used);
+	if (x->n_used == 16)
+		wipe(x->state.word, 16);
 }
 
 // So few are done one by one.
@@ -386,10 +399,10 @@ few(struct aead_job *jobs, size_t n, void (*run)(struct single *, struct aead_jo
 {
 	struct single x;
 
-	chacha20_init(&x.state);
+	x.n_used = 0;
 	for (size_t i = 0; i < n; i++)
 		run(&x, &jobs[i]);
-	secret_wipe(&x, sizeof(x));
+	single_wipe(&x);
 }
 
 static void

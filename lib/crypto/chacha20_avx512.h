@@ -342,6 +342,16 @@ xor_block(uint8_t *data, __m512i stream)
 	_mm512_storeu_si512(data, _mm512_xor_si512(stream, _mm512_loadu_si512(data)));
 }
 
+/* The first len <= 64 bytes of a block. */
+KERNEL void
+xor_part(uint8_t *data, __m512i stream, uint32_t len)
+{
+	__mmask64 mask = low_bits(len);
+	__m512i text = _mm512_maskz_loadu_epi8(mask, data);
+
+	_mm512_mask_storeu_epi8(data, mask, _mm512_xor_si512(stream, text));
+}
+
 /* Sixteen consecutive blocks. */
 KERNEL void
 xor_run(uint8_t *data, const __m512i v[static 16])
@@ -393,10 +403,7 @@ xor_short(const struct packets *p,
 	_mm512_store_si512(left, _mm512_min_epu32(rest, _mm512_set1_epi32(CHACHA20_BLOCK_LEN)));
 #pragma GCC unroll 16
 	for (int i = 0; i < 16; i++) {
-		__mmask64 mask = low_bits(left[i]);
-		__m512i text = _mm512_maskz_loadu_epi8(mask, data[i]);
-
-		_mm512_mask_storeu_epi8(data[i], mask, _mm512_xor_si512(v[i], text));
+		xor_part(data[i], v[i], left[i]);
 	}
 }
 
@@ -564,6 +571,7 @@ chacha20_stream(struct chacha20_state *s,
 		chacha20_rows_8(job, block, stream);
 		return 8;
 	}
+	chacha20_init(s);
 #pragma GCC unroll 16
 	for (int i = 0; i < 8; i++)
 		s->word[4 + i] = _mm512_set1_epi32((int)load_le32(job->key + 4 * i));

@@ -8,6 +8,7 @@
 #ifndef LIB_CRYPTO_KERNEL_AVX512_H
 #define LIB_CRYPTO_KERNEL_AVX512_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <immintrin.h>
@@ -36,6 +37,15 @@ KERNEL uint64_t
 low_bits(uint32_t n)
 {
 	return _bzhi_u64(UINT64_MAX, n);
+}
+
+/* Overwrite `count` registers' worth of memory with zeros; the compiler may not leave it out. */
+KERNEL void
+wipe(__m512i *p, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		_mm512_store_si512(p + i, _mm512_setzero_si512());
+	__asm__ volatile("" : : "r"(p) : "memory");
 }
 
 /* 4 x 4 quarters of registers: out[i] is quarter i of each. */
