@@ -120,7 +120,7 @@ add_whole_blocks(struct pass *pass, size_t at, const struct aead_job *job, size_
 	__m128i tail = tail_of(job, block + 1);
 
 	if (n == PASS_LANES) {
-		pass->is_run = 1;
+		pass->kind = PASS_IS_RUN;
 		n = 1;
 	}
 	for (struct lane *lane = pass->lanes + at, *end = lane + n; lane < end; lane++) {
@@ -175,12 +175,19 @@ add_data(struct burst *b, size_t end, bool only_ok)
 static void
 add_keys(struct burst *b, size_t end)
 {
-	for (; b->n_lanes < PASS_LANES && b->n_keyed < end; b->n_keyed++) {
-		struct poly *poly = &b->polys[b->n_keyed];
+	size_t n = min_size(end - b->n_keyed, PASS_LANES - b->n_lanes);
+
+	if (n == PASS_LANES)
+		b->pass.kind = PASS_IS_KEYS;
+	for (size_t i = 0; i < n; i++) {
+		struct poly *poly = &b->polys[b->n_keyed + i];
 
 		clear(poly, sizeof(*poly));
-		set_lane(&b->pass.lanes[b->n_lanes++], &b->jobs[b->n_keyed], (uint8_t *)poly, 0);
+		set_lane(&b->pass.lanes[b->n_lanes + i], &b->jobs[b->n_keyed + i], (uint8_t *)poly,
+			0);
 	}
+	b->n_keyed += n;
+	b->n_lanes += n;
 }
 
 /* ---- the pass ---- */
@@ -227,7 +234,7 @@ run_pass(struct burst *b)
 		crypt_block(job->data + job->len - len, block, len);
 		wipe(block, CHACHA_BLOCK);
 	}
-	b->pass.is_run = 0;
+	b->pass.kind = 0;
 	b->n_lanes = 0;
 	b->n_ends = 0;
 }
@@ -297,7 +304,7 @@ begin(struct burst *b, struct aead_job *jobs, size_t n)
 	b->n_lanes = b->n_ends = 0;
 	b->n_ahead_used = 0;
 	memset(b->n_ahead, 0, sizeof(b->n_ahead));
-	b->pass.is_run = 0;
+	b->pass.kind = 0;
 	b->n_ahead_made = 0;
 }
 

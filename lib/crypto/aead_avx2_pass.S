@@ -301,8 +301,7 @@
 	.endm
 
 /* The state as it was is added to what the rounds made of it; that is the key stream. */
-	.macro FINISH crypt
-	/* First halves of the blocks: words 0 to 7.  Registers 11 and 15 are the temporaries. */
+	.macro FINISH_FIRST crypt /* words 0 to 7; registers 11 and 15 are the temporaries */
 	vmovdqa	%ymm15, KEPT
 	vpaddd	.Lsigma(%rip), %ymm0, %ymm0
 	vpaddd	.Lsigma + 32(%rip), %ymm1, %ymm1
@@ -318,7 +317,9 @@
 	\crypt	2, 0, 11, 0, 4
 	\crypt	3, 0, 15, 1, 5
 
-	/* Second halves. */
+	.endm
+
+	.macro FINISH_SECOND crypt /* words 8 to 15 */
 	vmovdqa	WORD_11, %ymm11
 	vmovdqa	KEPT, %ymm15
 	.irp	i, 8, 9, 10, 11, 12, 13, 14, 15
@@ -431,8 +432,8 @@ aead_avx2_pass:
 	.cfi_startproc
 	SAVE_REGISTERS
 
-	cmpq	$0, PASS_RUN(PASS)
-	jne	.Lstate_of_run
+	cmpq	$PASS_IS_RUN, PASS_KIND(PASS)
+	je	.Lstate_of_run
 	LOAD_KEYS 0, 0, 2
 	LOAD_KEYS 1, 1, 3
 	LOAD_KEYS 2, 4, 8
@@ -510,15 +511,20 @@ aead_avx2_pass:
 .Lrounds_end: /* UNITS is what is left of the work; there may be more work without units */
 	call	sum_rest
 .Lfinish:
-	cmpq	$0, PASS_RUN(PASS)
-	jne	.Lfinish_run
-	FINISH	CRYPT_EACH
+	cmpq	$PASS_IS_RUN, PASS_KIND(PASS)
+	je	.Lfinish_run
+	FINISH_FIRST CRYPT_EACH
+	cmpq	$PASS_IS_KEYS, PASS_KIND(PASS)
+	je	.Lfinished
+	FINISH_SECOND CRYPT_EACH
+.Lfinished:
 	RESTORE_REGISTERS
 	ret
 .Lfinish_run:
 	.cfi_adjust_cfa_offset 48
 	mov	LANE_DATA(PASS), A
-	FINISH	CRYPT_RUN
+	FINISH_FIRST CRYPT_RUN
+	FINISH_SECOND CRYPT_RUN
 	RESTORE_REGISTERS
 	ret
 	.cfi_endproc

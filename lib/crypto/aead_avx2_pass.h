@@ -15,6 +15,10 @@
 #define PASS_WORKS 16 /* packets that they can be of, at most */
 #define POLY_UNIT  64 /* bytes: four steps of Poly1305, what is stitched into one double round */
 
+/* Kinds of passes, beside 0. */
+#define PASS_IS_RUN  1 /* all lanes are of one packet, in order, and only the first is filled in */
+#define PASS_IS_KEYS 2 /* only the first 32 bytes of each block are wanted */
+
 /* Offsets for the assembler; the assertions below hold them to the structures. */
 #define POLY_R     0
 #define POLY_S     16
@@ -29,8 +33,8 @@
 #define WORK_UNITS 16
 #define WORK_END   24
 #define WORK_SIZE  32
-#define PASS_RUN   (PASS_LANES * LANE_SIZE)
-#define PASS_AT    (PASS_RUN + 8)
+#define PASS_KIND  (PASS_LANES * LANE_SIZE)
+#define PASS_AT    (PASS_KIND + 8)
 #define PASS_WORK  (PASS_AT + 8)
 #define PASS_STATE 832
 
@@ -71,8 +75,7 @@ struct poly_work {
 
 struct pass {
 	struct lane lanes[PASS_LANES];
-	uint64_t
-		is_run; /* all lanes are of one packet, in order, and only the first is filled in */
+	uint64_t kind;
 	const struct poly_work *at; /* the assembler's */
 	struct poly_work work[PASS_WORKS + 1];
 	uint64_t unused[2];
@@ -92,7 +95,7 @@ static_assert(offsetof(struct poly_work, data) == WORK_DATA, "as in the assemble
 static_assert(offsetof(struct poly_work, n_units) == WORK_UNITS, "as in the assembler");
 static_assert(offsetof(struct poly_work, end) == WORK_END, "as in the assembler");
 static_assert(sizeof(struct poly_work) == WORK_SIZE, "as in the assembler");
-static_assert(offsetof(struct pass, is_run) == PASS_RUN, "as in the assembler");
+static_assert(offsetof(struct pass, kind) == PASS_KIND, "as in the assembler");
 static_assert(offsetof(struct pass, at) == PASS_AT, "as in the assembler");
 static_assert(offsetof(struct pass, work) == PASS_WORK, "as in the assembler");
 static_assert(offsetof(struct pass, state) == PASS_STATE, "as in the assembler");
