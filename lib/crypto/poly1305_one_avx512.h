@@ -140,6 +140,19 @@ lone_blocks(const struct lone *u, uint32_t at)
 	return m;
 }
 
+/* The same where nothing is missing. */
+KERNEL struct limbs
+lone_blocks_whole(const struct lone *u, uint32_t at)
+{
+	__m512i low = _mm512_loadu_si512(u->begin + at);
+	__m512i high = _mm512_loadu_si512(u->begin + at + CHUNK_LEN);
+	struct limbs m;
+
+	m = limbs_split(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+	m.x2 = _mm512_or_si512(m.x2, TOP_BIT);
+	return m;
+}
+
 KERNEL struct limbs
 limbs_select(__mmask8 mask, struct limbs a, struct limbs b)
 {
@@ -199,9 +212,13 @@ lone_sum(const uint8_t *data, uint32_t len, uint64_t r0, uint64_t r1)
 	p8 = power_of(limbs_first(x));
 	p16 = power_of(multiply(p8.r, &p8));
 	first = power_of(multiply(x, &p8));
-	for (uint32_t at = 0; at + UNIT_LEN < n_units * UNIT_LEN; at += UNIT_LEN) {
-		a = multiply(limbs_add(a, lone_blocks(&u, at)), &p16);
-		b = multiply(limbs_add(b, lone_blocks(&u, at + UNIT_LEN / 2)), &p16);
+	if (n_units > 1) {
+		a = multiply(lone_blocks(&u, 0), &p16);
+		b = multiply(lone_blocks(&u, UNIT_LEN / 2), &p16);
+	}
+	for (uint32_t at = UNIT_LEN; at + UNIT_LEN < n_units * UNIT_LEN; at += UNIT_LEN) {
+		a = multiply(limbs_add(a, lone_blocks_whole(&u, at)), &p16);
+		b = multiply(limbs_add(b, lone_blocks_whole(&u, at + UNIT_LEN / 2)), &p16);
 	}
 	a = limbs_add(a, lone_blocks(&u, (n_units - 1) * UNIT_LEN));
 	b = limbs_add(b, lone_blocks(&u, (n_units - 1) * UNIT_LEN + UNIT_LEN / 2));
