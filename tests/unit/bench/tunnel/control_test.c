@@ -89,6 +89,7 @@ nonsense(void)
 		{ "a third way", 1, 1, 10, 0, 0, 2, CONTROL_HELLO },
 		{ "another kind", 1, 1, 10, 0, 0, 0, 3 },
 		{ "endless seconds", 1, INFINITY, 10, 0, 0, 0, CONTROL_HELLO },
+		{ "an endless schedule", INFINITY, 1, 10, 0, 0, 0, CONTROL_HELLO },
 		{ "a schedule backwards", -1, 1, 10, 0, 0, 0, CONTROL_HELLO },
 		{ "no number", NAN, 1, 10, 0, 0, 0, CONTROL_HELLO },
 	};

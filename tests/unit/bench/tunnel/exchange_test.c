@@ -198,7 +198,7 @@ run(struct world *w, double rate_pps, double seconds, bool is_ahead)
 	struct tally_sum sum;
 
 	tap_int(transmit_prepare(&tx, NULL, NULL), 0, "packets are prepared");
-	tx.start = w->rx.start = mono_now();
+	tx.start = mono_now();
 	w->bad.is_armed = w->bad.impair != NULL;
 	transmit_run(&tx);
 	if (w->bad.impair != NULL)
