@@ -202,7 +202,8 @@ first_bytes(size_t len)
 	return load_vector(ones_then_zeros + 16 - len);
 }
 
-// Whole vectors: at the packet's very end they reach into the tag, and leave it as it is.
+// What a block of key stream means for len bytes.  Whole vectors: at the packet's very end they
+// reach into the tag, and leave it as it is.
 static inline void
 crypt_block(uint8_t *data, const uint8_t *stream, size_t len)
 {
@@ -265,18 +266,17 @@ add_work(struct burst *b, size_t packet, size_t n_units)
 	struct poly_work *work = b->pass.work;
 	size_t room = PASS_UNITS;
 
-	while (b->sum_packet < packet && work < b->pass.work + PASS_WORKS - 1) {
-		size_t left = b->jobs[b->sum_packet].len / POLY_UNIT - b->sum_unit;
+	for (; b->sum_packet < b->n && work < b->pass.work + PASS_WORKS; work++) {
+		bool is_whole = b->sum_packet < packet;
+		size_t there = is_whole ? b->jobs[b->sum_packet].len / POLY_UNIT : n_units;
+		size_t take = min_size(there - b->sum_unit, room);
+		bool is_end = is_whole && b->sum_unit + take == there;
 
-		if (left > room) {
-			n_units = b->sum_unit + room;
+		if (take == 0 && !is_end)
 			break;
-		}
-		set_work(b, work++, left, true);
-		room -= left;
+		set_work(b, work, take, is_end);
+		room -= take;
 	}
-	if (b->sum_packet <= packet && b->sum_unit < n_units && room > 0)
-		set_work(b, work++, min_size(n_units - b->sum_unit, room), false);
 	work->poly = NULL;
 }
 
@@ -302,10 +302,9 @@ begin(struct burst *b, struct aead_job *jobs, size_t n)
 	b->cipher_packet = b->cipher_block = 0;
 	b->sum_packet = b->sum_unit = 0;
 	b->n_lanes = b->n_ends = 0;
-	b->n_ahead_used = 0;
+	b->n_ahead_made = b->n_ahead_used = 0;
 	memset(b->n_ahead, 0, sizeof(b->n_ahead));
 	b->pass.kind = 0;
-	b->n_ahead_made = 0;
 }
 
 static void
@@ -320,8 +319,8 @@ end(struct burst *b)
 
 /* ---- seal ---- */
 
-// Keys of a group of packets, then their data, then the next group: a packet's key is there when
-// its first block is.
+// Keys of a group of packets, then their data, then the next group, so that a packet's key is there
+// when its first block is; all the keys first would be passes with nothing to sum up.
 static void
 add_lanes_to_seal(struct burst *b, size_t *group_end)
 {

@@ -15,7 +15,7 @@
 
 #define PASS   %rdi /* struct pass */
 #define DATA   %rsi /* of the Poly1305 work at hand */
-#define UNITS  %rcx /* left of it, after the next */
+#define UNITS  %rcx /* left of it, beside the one under way */
 #define ROUNDS %r15 /* double rounds left */
 #define H0     %r8  /* the sum */
 #define H1     %r9
@@ -205,10 +205,11 @@
 	.endm
 
 /*
- * Four quarter rounds with two steps of Poly1305 (poly is STEP or IDLE).  One pair of quarter
- * rounds follows the other at a distance of one part, because additions can use all three vector
- * ports of an Intel core but shifts and shuffles two of them, not the same ones: in step, all four
- * would ask for shifts at once (5 % of the whole, measured).
+ * Four quarter rounds, of words a to d, e to h, i to l, m to p, with two steps of Poly1305 (poly is
+ * STEP or IDLE).  The second pair of quarter rounds follows the first at a distance of one part,
+ * because additions can use all three vector ports of an Intel core but shifts and shuffles only
+ * two of them, not the same two: in step, all four would ask for shifts at once (5 % of the whole,
+ * measured).
  */
 	.macro ROUND poly, offset, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p
 	PAIR_1	\a, \b, \c, \d, \e, \f, \g, \h
@@ -239,7 +240,7 @@
 	\poly\()_7
 	.endm
 
-/* First the columns, then the diagonals. */
+/* First the columns, then the diagonals; word 11 in front, for its way through memory is longer. */
 	.macro DOUBLE_ROUND poly
 	ROUND	\poly,  0, 3, 7, 11, 15,  2, 6, 10, 14,  0, 4, 8, 12,  1, 5, 9, 13
 	ROUND	\poly, 32, 1, 6, 11, 12,  0, 5, 10, 15,  2, 7, 8, 13,  3, 4, 9, 14
@@ -316,7 +317,6 @@
 	\crypt	1, 0, 3, 7, 5
 	\crypt	2, 0, 11, 0, 4
 	\crypt	3, 0, 15, 1, 5
-
 	.endm
 
 	.macro FINISH_SECOND crypt /* words 8 to 15 */
@@ -508,7 +508,7 @@ aead_avx2_pass:
 	jnz	.Lrounds_alone
 	jmp	.Lfinish
 
-.Lrounds_end: /* UNITS is what is left of the work; there may be more work without units */
+.Lrounds_end: /* the work at hand ends, and there may be work without units behind it */
 	call	sum_rest
 .Lfinish:
 	cmpq	$PASS_IS_RUN, PASS_KIND(PASS)
@@ -530,7 +530,7 @@ aead_avx2_pass:
 	.cfi_endproc
 	.size	aead_avx2_pass, . - aead_avx2_pass
 
-/* All work from PASS_AT on; of the first, which is loaded, UNITS - 1 are left. */
+/* What is left of the list: UNITS of the work at hand, which is loaded, and all that follows. */
 	.type	sum_rest, @function
 	.balign 32
 sum_rest:

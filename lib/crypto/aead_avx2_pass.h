@@ -75,7 +75,7 @@ struct poly_work {
 
 struct pass {
 	struct lane lanes[PASS_LANES];
-	uint64_t kind;
+	uint64_t kind;              /* PASS_IS_..., or 0 */
 	const struct poly_work *at; /* the assembler's */
 	struct poly_work work[PASS_WORKS + 1];
 	uint64_t unused[2];
