@@ -21,7 +21,7 @@
 static const char usage[] =
 	"usage: sluice-bench timing [OPTIONS]\n"
 	"Does the time of the cipher depend on what is secret?  Each back end that works here "
-        "seals\n"
+	"seals\n"
 	"and opens packets of one fixed key and text against those of random ones, and refuses\n"
 	"packets whose tag is wrong in its first byte against those where it is the last; in\n"
 	"random turns.  Welch's t above 4.5, twice, is worth a look; above 10 is a leak: exit\n"
@@ -92,7 +92,7 @@ parse_options(int argc, char **argv, bool *ret_done)
 				options.seconds > 86400) {
 				fprintf(stderr,
 					"sluice-bench timing: --seconds %s: wants a number above "
-				        "0\n",
+					"0\n",
 					optarg);
 				return BENCH_USAGE;
 			}
