@@ -39,12 +39,12 @@ low_bits(uint32_t n)
 	return _bzhi_u64(UINT64_MAX, n);
 }
 
-/* Overwrite `count` registers' worth of memory with zeros; the compiler may not leave it out. */
+/* Overwrite whole registers' worth of memory with zeros; the compiler may not leave it out. */
 KERNEL void
-wipe(__m512i *p, size_t count)
+wipe(void *p, size_t len)
 {
-	for (size_t i = 0; i < count; i++)
-		_mm512_store_si512(p + i, _mm512_setzero_si512());
+	for (size_t at = 0; at < len; at += sizeof(__m512i))
+		_mm512_storeu_si512((uint8_t *)p + at, _mm512_setzero_si512());
 	__asm__ volatile("" : : "r"(p) : "memory");
 }
 
