@@ -70,7 +70,8 @@ memory_way_store_len(const struct memory_world *world, const struct memory_way_c
 	double periods = packets / config->sizes->n + 2;
 	double len = periods * (double)period_len(world, config->sizes);
 
-	return len < 0x1p62 ? (size_t)len : (size_t)1 << 62;
+	// Whole cache lines: stores of two directions lie side by side.
+	return len < 0x1p62 ? ((size_t)len + 63) & ~(size_t)63 : (size_t)1 << 62;
 }
 
 static struct flow_plan
