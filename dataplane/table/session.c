@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "lib/base/secret.h"
-#include "lib/shm/region.h"
+#include "lib/shm/huge_page.h"
 
 // Many sessions at random miss the TLB at every row otherwise.  Before the first use: nobody waits.
 static void
@@ -14,12 +14,12 @@ use_huge_pages(struct session_table *t, uint32_t slot, uint32_t peer)
 	struct shm_sessions *keys = t->keys;
 	struct shm_state *state = t->state;
 
-	shm_region_huge_row(keys->rx, sizeof(keys->rx), sizeof(keys->rx[0]), slot);
-	shm_region_huge_row(keys->tx, sizeof(keys->tx), sizeof(keys->tx[0]), slot);
-	shm_region_huge_row(keys->replay, sizeof(keys->replay), sizeof(keys->replay[0]), slot);
+	shm_huge_page_row(keys->rx, sizeof(keys->rx), sizeof(keys->rx[0]), slot);
+	shm_huge_page_row(keys->tx, sizeof(keys->tx), sizeof(keys->tx[0]), slot);
+	shm_huge_page_row(keys->replay, sizeof(keys->replay), sizeof(keys->replay[0]), slot);
 	// Slots and peers are both handed out from the lowest: they grow together.
 	for (uint32_t i = 0; i < state->n_workers && i < SHM_MAX_WORKERS; i++)
-		shm_region_huge_row(state->counters[i], sizeof(state->counters[i]),
+		shm_huge_page_row(state->counters[i], sizeof(state->counters[i]),
 			sizeof(state->counters[i][0]), peer);
 }
 
@@ -207,7 +207,7 @@ session_set_path(struct session_table *t, uint32_t peer, const struct shm_path *
 	uint32_t tag;
 
 	if (row->path[which].family == 0 && row->path[which ^ 1].family == 0)
-		shm_region_huge_row(t->state->paths, sizeof(t->state->paths), sizeof(*row), peer);
+		shm_huge_page_row(t->state->paths, sizeof(t->state->paths), sizeof(*row), peer);
 	row->path[which] = *path;
 	atomic_store_explicit(&row->which, which, memory_order_release);
 

@@ -11,11 +11,6 @@
 
 #include "lib/shm/shm_abi.h"
 
-// glibc 2.36 does not name it; the kernel's number is fixed.
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static uint64_t
@@ -147,27 +142,6 @@ shm_region_reserve(size_t len)
 		munmap(all, before);
 	munmap(all + before + len, SHM_HUGE_LEN - before);
 	return all + before;
-}
-
-void
-shm_region_huge_page(void *at)
-{
-	// Where there is no page at all the kernel (6.18) sees nothing to collapse.
-	(void)*(const volatile uint8_t *)at;
-	(void)madvise(at, SHM_HUGE_LEN, MADV_COLLAPSE);
-}
-
-void
-shm_region_huge_row(void *array, size_t array_len, size_t row_len, size_t row)
-{
-	uintptr_t first = (uintptr_t)array, at = first + row * row_len;
-	uintptr_t page = (at + row_len - 1) / SHM_HUGE_LEN * SHM_HUGE_LEN;
-
-	if (page < first || page + SHM_HUGE_LEN > first + array_len)
-		return;
-	if (row > 0 && at - 1 >= page)
-		return; // the row before has done it
-	shm_region_huge_page((void *)page);
 }
 
 int

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/shm/huge_page.h"
+
 /* A number that differs between builds whose layouts differ; the second for sessions alone. */
 uint64_t shm_layout_hash(void);
 
@@ -28,28 +30,11 @@ uint64_t shm_layout_hash(void);
  */
 [[nodiscard]] int shm_region_read_only(int fd);
 
-#define SHM_HUGE_LEN ((size_t)2 << 20)
-
 /*
  * Address space for len bytes, beginning at a multiple of SHM_HUGE_LEN: to be mapped over with
  * MAP_FIXED, or unmapped.  NULL: there is none.
  */
 void *shm_region_reserve(size_t len);
-
-/*
- * Have SHM_HUGE_LEN bytes of a mapped region in one huge page, if the kernel can (Linux 6.1;
- * whatever its settings for shared memory say); else nothing changes.  Content stays.  at: a
- * multiple of SHM_HUGE_LEN in a region mapped by shm_region_map().  Takes up to a millisecond, in
- * which others wait who touch the same bytes; before their first use nobody does.
- */
-void shm_region_huge_page(void *at);
-
-/*
- * The same for an array in a region, called before a row is used for the first time: if the row is
- * the first to touch a huge page's worth that lies wholly inside the array.  So a short array stays
- * in small pages, and a longer one wastes less than one huge page.
- */
-void shm_region_huge_row(void *array, size_t array_len, size_t row_len, size_t row);
 
 /*
  * Map `len` bytes, a length that we computed ourselves: the region must have exactly that size.

@@ -94,7 +94,7 @@ test_axes(void)
 	memset(&plan, 0, sizeof(plan));
 	a.active_percent[1] = 1;
 	a.n_active = 2;
-	tap_ok(make(a) == NULL && plan.n_rows == 6, "1 % and 10 % of two peers are one row");
+	tap_ok(make(a) == NULL && plan.n_rows == 6, "1 and 10 percent of two peers are one row");
 
 	memset(&plan, 0, sizeof(plan));
 	a.in_flight = 0;

@@ -164,7 +164,7 @@ aligned(void)
 	tap_ok((uintptr_t)map % SHM_HUGE_LEN == 0, "where huge pages can be");
 	map[SHM_HUGE_LEN + 5] = 7;
 	map[2 * SHM_HUGE_LEN - 1] = 9;
-	shm_region_huge_page(map + SHM_HUGE_LEN);
+	shm_huge_page_make(map + SHM_HUGE_LEN);
 	tap_ok(map[SHM_HUGE_LEN + 5] == 7 && map[2 * SHM_HUGE_LEN - 1] == 9 &&
 			map[SHM_HUGE_LEN + 6] == 0,
 		"content stays when it moves into one");
@@ -187,11 +187,11 @@ rows_in_huge_pages(void)
 		abort();
 	rows = (uint8_t *)at + 4096;
 	for (size_t i = 0; i < first; i++) {
-		shm_region_huge_row(rows, n_rows * row_len, row_len, i);
+		shm_huge_page_row(rows, n_rows * row_len, row_len, i);
 		rows[i * row_len] = 1;
 	}
 	tap_ok(huge_kib(at) <= 0, "the first rows stay in small pages");
-	shm_region_huge_row(rows, n_rows * row_len, row_len, first);
+	shm_huge_page_row(rows, n_rows * row_len, row_len, first);
 	if (huge_kib(at) <= 0)
 		tap_skip("the first row that reaches into a huge page's worth makes one",
 			"this kernel makes none when asked (Linux 6.1 and later do)");
@@ -199,7 +199,7 @@ rows_in_huge_pages(void)
 		tap_int(huge_kib(at), 2048,
 			"the first row that reaches into a huge page's worth makes one");
 	for (size_t i = first; i < n_rows; i++) {
-		shm_region_huge_row(rows, n_rows * row_len, row_len, i);
+		shm_huge_page_row(rows, n_rows * row_len, row_len, i);
 		rows[i * row_len] = 1;
 	}
 	tap_ok(huge_kib(at) <= 3 * 2048, "and what is not wholly inside the array stays as it is");
