@@ -38,7 +38,8 @@ const char end_options_help[] =
 	"Both\n"
 	"  --port N               that packets go to, 20000 unless given\n"
 	"  --cores A,B            where to send and to receive\n"
-	"  --no-offload           no super-packets (UDP_SEGMENT, UDP_GRO)\n";
+	"  --no-offload           no super-packets (UDP_SEGMENT, UDP_GRO)\n"
+	"  --ahead-memory MIB     what --ahead may take: half of the free memory, 2048 at most\n";
 
 bool
 end_option(struct end_options *o, int value, const char *argument)
@@ -61,7 +62,7 @@ end_option(struct end_options *o, int value, const char *argument)
 	else
 		o->print_peers = true;
 	if (i == 17)
-		o->is_yaml = argument != NULL && strcmp(argument, "yaml") == 0;
+		o->print_form = argument != NULL ? argument : "wg";
 	return true;
 }
 
@@ -189,10 +190,25 @@ read_device(struct end_options *o)
 }
 
 static int
+read_form(struct end_options *o)
+{
+	if (!o->print_peers)
+		return 0;
+	o->is_yaml = strcmp(o->print_form, "yaml") == 0;
+	if (o->is_yaml || strcmp(o->print_form, "wg") == 0)
+		return 0;
+	bench_error("no such form", "it is wg (for wg-quick and `wg setconf`) or yaml (for Sluice)",
+		"--print-peers=%s", o->print_form);
+	return -1;
+}
+
+static int
 read_tunnel(struct end_options *o)
 {
 	struct tunnel_config *t = &o->config.tunnel;
 
+	if (read_form(o) < 0)
+		return -1;
 	t->netns = o->tunnel_netns;
 	t->waits = o->waits;
 	t->has_no_offload = o->has_no_offload;

@@ -17,10 +17,11 @@ struct end_options {
 	/* As given; NULL: not given. */
 	const char *device, *key, *device_key, *preshared_key, *inner[2], *tunnel_netns, *listen;
 	const char *clear, *clear_netns, *port, *to, *peers, *cores, *mtu, *ahead_memory;
-	bool waits, has_no_offload, print_peers, is_yaml;
+	const char *print_form;
+	bool waits, has_no_offload, print_peers;
 
 	/* What end_options_read() makes of them. */
-	bool has_tunnel, has_clear;
+	bool has_tunnel, has_clear, is_yaml;
 	struct device_socket_config config; /* complete with both ends */
 	struct endpoint far;                /* --to; ADDR_NONE: not given; port 0: as --port */
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,10 +24,12 @@
 #define GRACE_SHARE    0.1
 #define BLOCKED_MS     1000
 #define LAST_NS        (170 * NS_PER_S) /* packets sealed ahead are sent before a session is so old */
+#define MOST_GIB       2                /* of packets made ahead, unless more is asked for */
+#define PRIORITY       (-15)
 #define GIB            (1024.0 * 1024 * 1024)
 #define SPINNING_CORES 4
 #define LIMITED_SHARE  0.99
-#define HIGHEST_PPS    4e6 /* of this generator, to know how many packets to make ahead */
+#define HIGHEST_PPS    2e6 /* of this generator, to know how many packets to make ahead */
 
 struct ahead { /* all packets of a way, made already */
 	struct line_packet *packets;
@@ -165,9 +168,13 @@ transmit_ahead_room(size_t asked)
 {
 	long pages = sysconf(_SC_AVPHYS_PAGES), page = sysconf(_SC_PAGESIZE);
 
+	size_t half = (size_t)GIB;
+
 	if (asked != 0)
 		return asked;
-	return pages > 0 && page > 0 ? (size_t)pages / 2 * (size_t)page : (size_t)GIB;
+	if (pages > 0 && page > 0)
+		half = (size_t)pages / 2 * (size_t)page;
+	return half < (size_t)(MOST_GIB * GIB) ? half : (size_t)(MOST_GIB * GIB);
 }
 
 static void *
@@ -491,6 +498,9 @@ transmit_run(void *arg)
 
 	transmit_pin(t->core);
 	(void)prctl(PR_SET_TIMERSLACK, 1UL);
+	// A load does not wait for the device to leave the core.  Of this thread only; where it is
+	// not allowed, lateness is told.
+	(void)setpriority(PRIO_PROCESS, 0, PRIORITY);
 	while (mono_diff_ns(mono_now(), t->start) < 0)
 		wait_until(t, 0);
 	for (;;) {

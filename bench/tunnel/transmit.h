@@ -53,7 +53,8 @@ struct transmit {
 /* A session for a trial is renewed beyond this age. */
 #define TRANSMIT_YOUNG_NS (60 * NS_PER_S)
 
-/* What encrypting ahead may take: what was asked for, or (0) half of the free memory. */
+/* What encrypting ahead may take: what was asked for, or (0) half of the free memory and 2 GiB at
+ * most. */
 size_t transmit_ahead_room(size_t asked);
 /* There are cores enough to wait without sleeping. */
 bool transmit_may_spin(void);
