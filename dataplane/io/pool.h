@@ -28,7 +28,7 @@ struct pool_cache {
  * Frame length for packets of this MTU (inner): a power of two, 2048 at least, and one cache line.
  * With the line, fields of different packets do not lie at the same place of a 4 KiB page, where
  * the processor takes a store to one for a store to the other and makes loads wait: inbound 112
- * cycles a packet instead of 91 (bench-path, median).  A driver whose frames must be powers of two
+ * cycles a packet instead of 91 (measured, median).  A driver whose frames must be powers of two
  * (AF_XDP in aligned mode) should give its packets staggered headrooms instead.
  */
 uint32_t pool_frame_len(uint32_t mtu);
