@@ -232,6 +232,17 @@ test_nat(void)
 	}
 	tap_int(wrong, 0, "a rewritten header with right checksums, or no UDP checksum, is fine");
 	tap_int(unseen, 0, "one with a wrong checksum is not");
+	for (unsigned protocol = 0; protocol < 256; protocol++) {
+		struct flow_mark mark = some_mark(64), got;
+		uint8_t p[64];
+
+		flow_write(p, 64, &plan4, &mark);
+		p[9] = (uint8_t)protocol;
+		checksum_fill_ipv4(p, 20);
+		wrong += (flow_read(p, 64, &plan4, &got) == FLOW_OURS) !=
+		         (protocol == IP_PROTOCOL_UDP);
+	}
+	tap_int(wrong, 0, "nor is another protocol than UDP");
 }
 
 static void
@@ -253,6 +264,9 @@ test_foreign(const struct flow_plan *plan, const char *what)
 		beyond += flow_read(p, len, &fewer, &got) != FLOW_OURS;
 		fewer.n_flows = mark.flow;
 		beyond += mark.flow > 0 && flow_read(p, len, &fewer, &got) != FLOW_FOREIGN;
+		beyond += mark.flow > 0 &&
+		          flow_read_payload(p + flow_header_len(plan), len - flow_header_len(plan),
+				  &fewer, &got) != FLOW_FOREIGN;
 	}
 	tap_ok(wrong == 0, "%s: packets of another run are foreign, short and long", what);
 	tap_ok(beyond == 0, "%s: a flow that the plan does not have is foreign", what);
