@@ -118,6 +118,8 @@ test_merge(void)
 		latency_add(&all, (int64_t)t);
 		latency_add(&part[i % 2], (int64_t)t);
 	}
+	latency_add(&all, 0); // the shortest is in the part that comes last
+	latency_add(&part[1], 0);
 	latency_merge(&merged, &part[2]);
 	latency_merge(&merged, &part[0]);
 	latency_merge(&merged, &part[1]);
