@@ -109,18 +109,17 @@ struct lone {
 	uint32_t n_units;
 };
 
-/* Sixty-four bytes, `at` from the beginning of the first unit. */
+/* Sixty-four bytes, `at` from the beginning of the first unit; zeros outside the data. */
 KERNEL __m512i
 lone_load(const struct lone *u, uint32_t at)
 {
 	uint32_t skip = u->skip > at ? u->skip - at : 0;
 	uint32_t end = u->end > at ? u->end - at : 0;
-	uint64_t mask;
+	uint32_t from = skip < CHUNK_LEN ? at : u->skip; // not from another page if nothing is read
 
 	skip = skip < CHUNK_LEN ? skip : CHUNK_LEN;
 	end = end < CHUNK_LEN ? end : CHUNK_LEN;
-	mask = low_bits(end) & ~low_bits(skip);
-	return _mm512_maskz_loadu_epi8(mask, u->begin + (mask != 0 ? at : u->skip));
+	return _mm512_maskz_loadu_epi8(low_bits(end) & ~low_bits(skip), u->begin + from);
 }
 
 /* Eight blocks; the lanes hold blocks 0 4 1 5 2 6 3 7 of them. */
