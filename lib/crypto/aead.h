@@ -71,8 +71,8 @@ struct aead_choice {
 };
 
 /*
- * Check every back end that this CPU has against known answers, time those that are right (20 ms at
- * most, unless the machine is very slow), choose one per class, and be ready.
+ * Check every back end that this CPU has against known answers, time those that are right (15 ms of
+ * its own time), choose one per class, and be ready.
  *
  * SLUICE_AEAD=name in the environment, if not empty, forces one for all classes; nothing is timed
  * then.  ret_refused (may be NULL) is set to the name of a back end whose answers were wrong, if
