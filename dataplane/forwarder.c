@@ -29,12 +29,13 @@
 
 #define LOG_TAG "forwarder"
 
-#define SWEEP_NS     NS_PER_S
-#define COUNTERS_NS  (NS_PER_S / 4)
-#define MAX_COMMANDS 256 /* per round of the main loop */
-#define MAX_INJECTED 64
-#define CALIBRATE_NS (5 * NS_PER_MS)
-#define N_IO_THREADS 2
+#define SWEEP_NS       NS_PER_S
+#define COUNTERS_NS    (NS_PER_S / 4)
+#define MAX_COMMANDS   256 /* per round of the main loop */
+#define MAX_INJECTED   64
+#define CALIBRATE_NS   (5 * NS_PER_MS)
+#define N_IO_THREADS   2
+#define TIMER_SLACK_NS 5000ul
 
 struct forwarder {
 	const struct forwarder_setup *setup;
@@ -50,6 +51,7 @@ struct forwarder {
 	struct worker_thread *workers[SHM_MAX_WORKERS];
 	pthread_t worker_ids[SHM_MAX_WORKERS];
 	unsigned n_workers;
+	bool is_one_thread; /* the worker does the I/O itself */
 	struct quiescent quiescent;
 	_Atomic(const struct tables *) tables;
 	_Atomic uint64_t sessions_epoch;
@@ -236,9 +238,22 @@ create_ports(struct forwarder *f)
 	return err;
 }
 
+// Threads that share one core would spend more on waking one another than on packets.
+static bool
+has_one_core(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) == 1;
+}
+
 static int
 create_workers(struct forwarder *f)
 {
+	f->is_one_thread = f->n_workers == 1 && f->setup->cores[0] < 0 && has_one_core();
+	// The worker, which inherits it, takes naps that are about as short as the usual slack.
+	if (f->is_one_thread)
+		prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
 	for (unsigned i = 0; i < f->n_workers; i++) {
 		const struct worker_setup setup = {
 			.id = i,
@@ -253,6 +268,8 @@ create_workers(struct forwarder *f)
 			.quiescent = &f->quiescent.of[i].rounds,
 			.tables = &f->tables,
 			.sessions_epoch = &f->sessions_epoch,
+			.io = { f->io[0], f->io[1] },
+			.n_io = f->is_one_thread ? N_IO_THREADS : 0,
 		};
 		int err = worker_create(&setup, &f->workers[i]);
 
@@ -326,7 +343,9 @@ start_threads(struct forwarder *f)
 			pin(f, i);
 	}
 	for (unsigned i = 0; i < N_IO_THREADS && err == 0; i++) {
-		f->quiescent.io_bell[i] = &f->io[i]->bell;
+		f->quiescent.io_bell[i] = f->is_one_thread ? &f->workers[0]->bell : &f->io[i]->bell;
+		if (f->is_one_thread)
+			continue;
 		err = -pthread_create(&f->io_ids[i], NULL, run_io, f->io[i]);
 	}
 	f->quiescent.n_workers = f->n_workers;
@@ -590,7 +609,7 @@ stop_threads(struct forwarder *f)
 		worker_stop(f->workers[i]);
 		pthread_join(f->worker_ids[i], NULL);
 	}
-	for (unsigned i = 0; i < N_IO_THREADS; i++) {
+	for (unsigned i = 0; i < N_IO_THREADS && !f->is_one_thread; i++) {
 		atomic_store_explicit(&f->io[i]->stop, true, memory_order_seq_cst);
 		doorbell_ring(&f->io[i]->bell);
 		pthread_join(f->io_ids[i], NULL);

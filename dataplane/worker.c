@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -15,7 +16,12 @@
 #include "dataplane/stage/stages.h"
 #include "lib/base/clock.h"
 
-#define SPIN_TSC      60000 /* about 20 us without a packet before an adaptive worker sleeps */
+#define SPIN_TSC 60000 /* about 20 us without a packet before an adaptive worker sleeps */
+/* With I/O of its own, an adaptive worker collects packets that come faster than DENSE_PPS. */
+#define DENSE_PPS     20000
+#define WINDOW_NS     NS_PER_MS /* of measuring that */
+#define NAP_NS        60000
+#define HELD_UP_NS    100000
 #define SWEEP_NS      (NS_PER_S / 2)
 #define SLEEP_MAX_MS  500 /* so that packets that wait for ever are found */
 #define ICMP_RATE_PPS 200
@@ -187,33 +193,161 @@ is_idle(struct worker_thread *t)
 	       !atomic_load_explicit(&t->stop, memory_order_relaxed);
 }
 
-// Sleep until somebody rings.  Holding nothing, so the main thread need not wait for us.
 static void
-sleep_until_rung(struct worker_thread *t)
+clear_bell(struct worker_thread *t)
 {
-	struct pollfd fd = { .fd = t->bell.fd, .events = POLLIN };
 	uint64_t rings;
 
+	doorbell_clear(&t->bell);
+	if (read(t->bell.fd, &rings, sizeof(rings)) < 0)
+		rings = 0; // nobody rang: it was the time-out
+}
+
+// Sleep until somebody rings, or until one of the n descriptors behind the bell's is ready.
+// Holding nothing, so the main thread need not wait for us.
+static void
+sleep_until_rung(struct worker_thread *t, struct pollfd *fds, unsigned n)
+{
+	fds[0] = (struct pollfd){ .fd = t->bell.fd, .events = POLLIN };
 	quiescent_sleep(t->setup.quiescent);
 	doorbell_announce(&t->bell);
 	if (is_idle(t)) {
 		t->w.counters->sleeps++;
-		poll(&fd, 1, SLEEP_MAX_MS);
+		if (poll(fds, 1 + n, SLEEP_MAX_MS) < 0)
+			memset(fds, 0, (1 + n) * sizeof(*fds)); // a signal
 	}
-	doorbell_clear(&t->bell);
-	if (read(t->bell.fd, &rings, sizeof(rings)) < 0)
-		rings = 0; // nobody rang: it was the time-out
+	clear_bell(t);
 	quiescent_wake(t->setup.quiescent);
 }
 
-void *
-worker_run(void *arg)
+/* ---- with I/O of its own ---- */
+
+static void
+measure_density(struct worker_thread *t, uint32_t n)
 {
-	struct worker_thread *t = arg;
+	uint64_t passed_ns = t->w.now_ns - t->window_ns;
+
+	t->n_window += n;
+	if (passed_ns < (uint64_t)WINDOW_NS)
+		return;
+	t->is_dense = t->n_window > passed_ns / (NS_PER_S / DENSE_PPS);
+	t->n_window = 0;
+	t->window_ns = t->w.now_ns;
+}
+
+// Let packets gather, as a network card does that interrupts at a bounded rate.
+static void
+nap(struct worker_thread *t, uint64_t ns)
+{
+	const struct timespec moment = { .tv_nsec = (long)ns };
+
+	quiescent_sleep(t->setup.quiescent);
+	t->w.counters->sleeps++;
+	nanosleep(&moment, NULL);
+	quiescent_wake(t->setup.quiescent);
+}
+
+static void
+sleep_until_ready(struct worker_thread *t)
+{
+	struct pollfd fds[1 + WORKER_MAX_IO * IO_MAX_FDS] = {}, *of = fds + 1;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < t->setup.n_io; i++)
+		n += t->setup.io[i]->watch(t->setup.io[i], fds + 1 + n);
+	sleep_until_rung(t, fds, n);
+	for (unsigned i = 0; i < t->setup.n_io; i++) {
+		struct pollfd ignored[IO_MAX_FDS];
+
+		t->has_io[i] = t->setup.io[i]->woken(t->setup.io[i], of);
+		of += t->setup.io[i]->watch(t->setup.io[i], ignored);
+	}
+}
+
+static void
+send_all(struct worker_thread *t)
+{
+	for (unsigned i = 0; i < t->setup.n_io; i++)
+		t->setup.io[i]->send(t->setup.io[i]);
+}
+
+// Everything from the kernel to the kernel, once.  ret_n: packets.  False: nothing is left to do.
+static bool
+round_with_io(struct worker_thread *t, uint32_t *ret_n)
+{
+	bool has_more = false, is_held_up = false;
+	uint32_t n, n_unsent = 0;
+
+	for (unsigned i = 0; i < t->setup.n_io; i++) {
+		enum io_state state = IO_EMPTY;
+
+		if (t->has_io[i])
+			state = t->setup.io[i]->receive(t->setup.io[i]);
+		has_more |= state == IO_MORE;
+		is_held_up |= state == IO_HELD_UP;
+		t->has_io[i] = state != IO_EMPTY;
+	}
+	*ret_n = 0;
+	while ((n = worker_round(t)) > 0) {
+		*ret_n += n;
+		n_unsent += n;
+		if (n_unsent < PKT_RING_SIZE / 2)
+			continue;
+		// Both ports' packets may leave by one, whose ring is as long as theirs.
+		send_all(t);
+		n_unsent = 0;
+	}
+	send_all(t);
+	measure_density(t, *ret_n);
+	if (has_more || is_held_up)
+		memset(t->has_io, true, sizeof(t->has_io)); // a flood on one starves nobody
+	if (is_held_up && *ret_n == 0)
+		nap(t, HELD_UP_NS); // only frames are missing, of which nothing tells
+	return has_more || is_held_up;
+}
+
+static void
+sleep_with_io(struct worker_thread *t)
+{
+	if (t->is_dense) {
+		nap(t, NAP_NS);
+		memset(t->has_io, true, sizeof(t->has_io));
+	} else {
+		sleep_until_ready(t);
+	}
+}
+
+static void
+run_with_io(struct worker_thread *t)
+{
 	struct shm_worker_counters *c = t->w.counters;
 
-	c->running = 1;
-	t->mark_tsc = t->worked_tsc = __rdtsc();
+	memset(t->has_io, true, sizeof(t->has_io));
+	while (!atomic_load_explicit(&t->stop, memory_order_relaxed)) {
+		uint32_t n;
+		bool has_more = round_with_io(t, &n);
+		uint64_t now = __rdtsc();
+
+		quiescent_round(t->setup.quiescent);
+		*(n > 0 ? &c->busy_tsc : &c->idle_tsc) += now - t->mark_tsc;
+		t->mark_tsc = now;
+		if (has_more)
+			continue;
+		sleep_with_io(t);
+		now = __rdtsc();
+		c->idle_tsc += now - t->mark_tsc;
+		t->mark_tsc = now;
+	}
+}
+
+/* ---- the thread ---- */
+
+static void
+run_without_io(struct worker_thread *t)
+{
+	struct shm_worker_counters *c = t->w.counters;
+	struct pollfd fd;
+
 	while (!atomic_load_explicit(&t->stop, memory_order_relaxed)) {
 		uint32_t n = worker_round(t);
 		uint64_t now = __rdtsc();
@@ -225,7 +359,7 @@ worker_run(void *arg)
 		} else {
 			c->idle_tsc += now - t->mark_tsc;
 			if (t->setup.core < 0 && now - t->worked_tsc > SPIN_TSC) {
-				sleep_until_rung(t);
+				sleep_until_rung(t, &fd, 0);
 				t->worked_tsc = __rdtsc(); // spin anew before the next sleep
 				c->idle_tsc += t->worked_tsc - now;
 				now = t->worked_tsc;
@@ -233,6 +367,20 @@ worker_run(void *arg)
 		}
 		t->mark_tsc = now;
 	}
+}
+
+void *
+worker_run(void *arg)
+{
+	struct worker_thread *t = arg;
+	struct shm_worker_counters *c = t->w.counters;
+
+	c->running = 1;
+	t->mark_tsc = t->worked_tsc = __rdtsc();
+	if (t->setup.n_io > 0)
+		run_with_io(t);
+	else
+		run_without_io(t);
 	c->running = 0;
 	pool_cache_fini(&t->w.pool);
 	return NULL;

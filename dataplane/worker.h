@@ -13,6 +13,8 @@
 #include "dataplane/path/worker.h"
 #include "dataplane/quiescent.h"
 
+#define WORKER_MAX_IO 2
+
 struct worker_setup {
 	unsigned id;
 	int core;      /* pinned to this core and never asleep; -1: adaptive */
@@ -26,6 +28,12 @@ struct worker_setup {
 	_Atomic uint64_t *quiescent;
 	_Atomic(const struct tables *) *tables; /* what the main thread has published */
 	_Atomic uint64_t *sessions_epoch;       /* raised when a session was installed */
+	/*
+	 * I/O that this worker, which must be alone and adaptive, does itself instead of threads:
+	 * where all would share one core, waking one another would cost more than the packets.
+	 */
+	struct io_thread *io[WORKER_MAX_IO];
+	unsigned n_io;
 };
 
 struct worker_thread {
@@ -41,6 +49,11 @@ struct worker_thread {
 	uint64_t swept_ns;   /* waiting packets were looked at */
 	uint64_t mark_tsc;   /* end of the last round */
 	uint64_t worked_tsc; /* last round that brought packets */
+	/* With I/O of its own */
+	bool has_io[WORKER_MAX_IO]; /* there may be something to receive */
+	bool is_dense;              /* packets come fast enough to be waited for together */
+	uint32_t n_window;          /* packets since */
+	uint64_t window_ns;
 };
 
 /* Allocate and prepare; nothing runs yet.  0, -ENOMEM, or -errno of the eventfd. */

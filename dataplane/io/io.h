@@ -13,6 +13,7 @@
 #ifndef DATAPLANE_IO_IO_H
 #define DATAPLANE_IO_IO_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -62,13 +63,30 @@ struct port {
 	uint8_t index;      /* in the forwarder's table of ports */
 };
 
+enum io_state {
+	IO_EMPTY, /* all that there was is received */
+	IO_MORE,
+	IO_HELD_UP, /* by a worker that does not take, or by an empty pool */
+};
+
+#define IO_MAX_FDS 2 /* that one of them watches */
+
 /*
  * Something that runs in a thread of its own beside the workers (the socket and TUN threads).
- * `run` returns when stop is set and the doorbell rung.
+ * `run` returns when stop is set and the doorbell rung.  Its parts, none of which sleeps for long,
+ * are for a worker that does this work itself (worker.h), so that nobody has to be woken.
  */
 struct io_thread {
 	const char *name; /* for pthread_setname_np, 15 characters at most */
 	void (*run)(struct io_thread *thread);
+	/* Take what the kernel has, a bounded amount, and hand it to the workers. */
+	enum io_state (*receive)(struct io_thread *thread);
+	/* Give the kernel what the workers sent, and pass the quiescent point: packets. */
+	uint32_t (*send)(struct io_thread *thread);
+	/* Fill in the descriptors to be polled: how many, -1 for what is not there. */
+	unsigned (*watch)(struct io_thread *thread, struct pollfd *ret_fds);
+	/* The same ones after poll().  True: there is something to receive. */
+	bool (*woken)(struct io_thread *thread, const struct pollfd *fds);
 	struct doorbell bell;
 	_Atomic bool stop;
 	/*

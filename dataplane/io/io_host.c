@@ -15,12 +15,6 @@
 #define READS_PER_ROUND 64 // super-packets: up to 4 MiB, then writing gets its turn
 #define TX_BURST        256
 
-enum rx_state {
-	RX_EMPTY, // all that there was is read
-	RX_MORE,
-	RX_HELD_UP, // by a worker that does not take, or by an empty pool
-};
-
 struct io_host {
 	struct lanes lanes; // first: the address of the port
 	int fd;             // borrowed
@@ -94,18 +88,18 @@ read_one(struct io_host *h)
 	return true;
 }
 
-static enum rx_state
+static enum io_state
 run_rx(struct io_host *h)
 {
 	if (!finish_cut(h))
-		return RX_HELD_UP;
+		return IO_HELD_UP;
 	for (int i = 0; i < READS_PER_ROUND; i++) {
 		if (!read_one(h))
-			return RX_EMPTY;
+			return IO_EMPTY;
 		if (!finish_cut(h))
-			return RX_HELD_UP;
+			return IO_HELD_UP;
 	}
-	return RX_MORE;
+	return IO_MORE;
 }
 
 // One system call each: a TUN takes one packet per write.
@@ -158,35 +152,48 @@ run_tx(struct io_host *h)
 	return total;
 }
 
-// Sleep until the kernel or a worker has something.  Held up, the kernel is no reason to wake.
-static void
-sleep_until_needed(struct io_host *h, bool is_held_up)
+static struct io_host *
+host_of(struct io_thread *thread)
 {
-	struct pollfd fds[2] = {
-		[1] = { .fd = is_held_up || h->is_broken ? -1 : h->fd, .events = POLLIN },
-	};
-
-	lanes_sleep(&h->lanes, fds, 2, is_held_up);
-	// It does not come back on this descriptor, and would keep poll() from sleeping.
-	if ((fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
-		h->is_broken = true;
+	return (struct io_host *)lanes_of_thread(thread);
 }
 
-static void
-run(struct io_thread *thread)
+static enum io_state
+receive(struct io_thread *thread)
 {
-	struct lanes *lanes = lanes_of_thread(thread);
-	struct io_host *h = (struct io_host *)lanes;
+	struct io_host *h = host_of(thread);
+	enum io_state state = run_rx(h);
+	bool is_all_pushed = lanes_push(&h->lanes);
 
-	while (!lanes_is_stopping(lanes)) {
-		enum rx_state state = run_rx(h);
-		bool is_all_pushed = lanes_push(lanes);
-		uint32_t n_sent = run_tx(h);
+	return is_all_pushed || state == IO_MORE ? state : IO_HELD_UP;
+}
 
-		lanes_end_round(lanes);
-		if (n_sent == 0 && state != RX_MORE)
-			sleep_until_needed(h, state == RX_HELD_UP || !is_all_pushed);
-	}
+static uint32_t
+send_all(struct io_thread *thread)
+{
+	struct io_host *h = host_of(thread);
+	uint32_t n = run_tx(h);
+
+	lanes_end_round(&h->lanes);
+	return n;
+}
+
+static unsigned
+watch(struct io_thread *thread, struct pollfd *ret_fds)
+{
+	struct io_host *h = host_of(thread);
+
+	ret_fds[0] = (struct pollfd){ .fd = h->is_broken ? -1 : h->fd, .events = POLLIN };
+	return 1;
+}
+
+static bool
+woken(struct io_thread *thread, const struct pollfd *fds)
+{
+	// It does not come back on this descriptor, and would keep poll() from sleeping.
+	if ((fds[0].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
+		host_of(thread)->is_broken = true;
+	return fds[0].revents != 0;
 }
 
 int
@@ -203,7 +210,10 @@ io_host_create(const struct io_host_config *config,
 		.hash_seed = config->hash_seed,
 		.counters = config->counters,
 		.quiescent = config->quiescent,
-		.run = run,
+		.receive = receive,
+		.send = send_all,
+		.watch = watch,
+		.woken = woken,
 	};
 	struct io_host *h = aligned_alloc(64, (sizeof(*h) + 63) / 64 * 64);
 	int err;

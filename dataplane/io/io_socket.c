@@ -17,38 +17,54 @@ struct io_socket {
 	struct socket_tx tx;
 };
 
-// Sleep until a socket or a worker has something.  Held up, sockets are no reason to wake.
-static void
-sleep_until_needed(struct io_socket *s, bool is_held_up)
+static struct io_socket *
+socket_of(struct io_thread *thread)
 {
-	struct pollfd fds[1 + SOCKET_FAMILIES] = {};
-
-	for (unsigned i = 0; i < SOCKET_FAMILIES; i++) {
-		fds[1 + i].fd = is_held_up ? -1 : s->rx.fd[i];
-		fds[1 + i].events = POLLIN;
-	}
-	lanes_sleep(&s->lanes, fds, 1 + SOCKET_FAMILIES, is_held_up);
-	for (unsigned i = 0; i < SOCKET_FAMILIES; i++) {
-		if ((fds[1 + i].revents & POLLERR) != 0)
-			socket_error_drain(s->rx.fd[i]); // or poll() would never sleep again
-	}
+	return (struct io_socket *)lanes_of_thread(thread);
 }
 
-static void
-run(struct io_thread *thread)
+static enum io_state
+receive(struct io_thread *thread)
 {
-	struct lanes *lanes = lanes_of_thread(thread);
-	struct io_socket *s = (struct io_socket *)lanes;
+	struct io_socket *s = socket_of(thread);
+	enum io_state state = socket_rx_run(&s->rx, &s->lanes);
+	bool is_all_pushed = lanes_push(&s->lanes);
 
-	while (!lanes_is_stopping(lanes)) {
-		enum socket_rx_state state = socket_rx_run(&s->rx, lanes);
-		bool is_all_pushed = lanes_push(lanes);
-		uint32_t n_sent = socket_tx_run(&s->tx, lanes);
+	return is_all_pushed || state == IO_MORE ? state : IO_HELD_UP;
+}
 
-		lanes_end_round(lanes);
-		if (n_sent == 0 && state != SOCKET_RX_MORE)
-			sleep_until_needed(s, state == SOCKET_RX_HELD_UP || !is_all_pushed);
+static uint32_t
+send_all(struct io_thread *thread)
+{
+	struct io_socket *s = socket_of(thread);
+	uint32_t n = socket_tx_run(&s->tx, &s->lanes);
+
+	lanes_end_round(&s->lanes);
+	return n;
+}
+
+static_assert(SOCKET_FAMILIES <= IO_MAX_FDS, "all are watched");
+
+static unsigned
+watch(struct io_thread *thread, struct pollfd *ret_fds)
+{
+	for (unsigned i = 0; i < SOCKET_FAMILIES; i++)
+		ret_fds[i] = (struct pollfd){ .fd = socket_of(thread)->rx.fd[i], .events = POLLIN };
+	return SOCKET_FAMILIES;
+}
+
+static bool
+woken(struct io_thread *thread, const struct pollfd *fds)
+{
+	bool is_ready = false;
+
+	(void)thread;
+	for (unsigned i = 0; i < SOCKET_FAMILIES; i++) {
+		if ((fds[i].revents & POLLERR) != 0)
+			socket_error_drain(fds[i].fd); // or poll() would never sleep again
+		is_ready |= fds[i].revents != 0;
 	}
+	return is_ready;
 }
 
 int
@@ -65,7 +81,10 @@ io_socket_create(const struct io_socket_config *config,
 		.hash_seed = config->hash_seed,
 		.counters = config->counters,
 		.quiescent = config->quiescent,
-		.run = run,
+		.receive = receive,
+		.send = send_all,
+		.watch = watch,
+		.woken = woken,
 	};
 	struct io_socket *s = aligned_alloc(64, (sizeof(*s) + 63) / 64 * 64);
 	int err;

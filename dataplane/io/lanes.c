@@ -58,6 +58,80 @@ static const struct port_ops lanes_ops = {
 	.is_idle = lanes_is_idle,
 };
 
+// The counter's meaning is in io.h.
+static void
+count_quiescent(struct lanes *lanes, uint64_t steps)
+{
+	atomic_fetch_add_explicit(lanes->thread.quiescent, steps, memory_order_seq_cst);
+}
+
+void
+lanes_end_round(struct lanes *lanes)
+{
+	count_quiescent(lanes, 2);
+}
+
+static bool
+is_stopping(const struct lanes *lanes)
+{
+	return atomic_load_explicit(&lanes->thread.stop, memory_order_relaxed);
+}
+
+static bool
+has_work(const struct lanes *lanes)
+{
+	if (is_stopping(lanes))
+		return true;
+	for (unsigned i = 0; i < lanes->n; i++) {
+		if (!pkt_ring_is_empty(&lanes->lane[i].tx))
+			return true;
+	}
+	return false;
+}
+
+// Sleep until the kernel or a worker has something; at once back if there is work, or the thread
+// shall stop.  Held up, the kernel is no reason to wake, and of the rest nothing tells: sleep
+// briefly.
+static void
+sleep_until_needed(struct lanes *lanes, bool is_held_up)
+{
+	const struct timespec brief = { .tv_nsec = HELD_UP_NS };
+	struct doorbell *bell = &lanes->thread.bell;
+	struct pollfd fds[1 + IO_MAX_FDS] = { { .fd = bell->fd, .events = POLLIN } };
+	unsigned n = is_held_up ? 1 : 1 + lanes->thread.watch(&lanes->thread, fds + 1);
+	uint64_t rings;
+
+	doorbell_announce(bell);
+	if (!has_work(lanes)) {
+		count_quiescent(lanes, 1);
+		if (ppoll(fds, n, is_held_up ? &brief : NULL, NULL) < 0) {
+			for (unsigned i = 0; i < n; i++)
+				fds[i].revents = 0; // a signal
+		}
+		count_quiescent(lanes, 1);
+	}
+	doorbell_clear(bell);
+	// Whoever rang has also put something into a ring, which the next round finds.
+	if ((fds[0].revents & POLLIN) != 0 && read(bell->fd, &rings, sizeof(rings)) < 0)
+		rings = 0;
+	if (n > 1)
+		lanes->thread.woken(&lanes->thread, fds + 1);
+}
+
+static void
+run(struct io_thread *thread)
+{
+	struct lanes *lanes = lanes_of_thread(thread);
+
+	while (!is_stopping(lanes)) {
+		enum io_state state = thread->receive(thread);
+		uint32_t n_sent = thread->send(thread);
+
+		if (n_sent == 0 && state != IO_MORE)
+			sleep_until_needed(lanes, state == IO_HELD_UP);
+	}
+}
+
 int
 lanes_init(struct lanes *lanes, const struct lanes_config *config)
 {
@@ -86,7 +160,11 @@ lanes_init(struct lanes *lanes, const struct lanes_config *config)
 	};
 	strncpy(lanes->port.name, config->name, sizeof(lanes->port.name) - 1);
 	lanes->thread.name = config->driver;
-	lanes->thread.run = config->run;
+	lanes->thread.run = run;
+	lanes->thread.receive = config->receive;
+	lanes->thread.send = config->send;
+	lanes->thread.watch = config->watch;
+	lanes->thread.woken = config->woken;
 	lanes->thread.bell.fd = bell;
 	lanes->thread.quiescent =
 		config->quiescent != NULL ? config->quiescent : &lanes->own_quiescent;
@@ -147,55 +225,4 @@ lanes_push(struct lanes *lanes)
 		is_all = is_all && lane->n_staged == 0;
 	}
 	return is_all;
-}
-
-// The counter's meaning is in io.h.
-static void
-count_quiescent(struct lanes *lanes, uint64_t steps)
-{
-	atomic_fetch_add_explicit(lanes->thread.quiescent, steps, memory_order_seq_cst);
-}
-
-void
-lanes_end_round(struct lanes *lanes)
-{
-	count_quiescent(lanes, 2);
-}
-
-static bool
-has_work(const struct lanes *lanes)
-{
-	if (lanes_is_stopping(lanes))
-		return true;
-	for (unsigned i = 0; i < lanes->n; i++) {
-		if (!pkt_ring_is_empty(&lanes->lane[i].tx))
-			return true;
-	}
-	return false;
-}
-
-void
-lanes_sleep(struct lanes *lanes, struct pollfd *fds, unsigned n_fds, bool is_held_up)
-{
-	const struct timespec brief = { .tv_nsec = HELD_UP_NS };
-	struct doorbell *bell = &lanes->thread.bell;
-	uint64_t rings;
-
-	for (unsigned i = 0; i < n_fds; i++)
-		fds[i].revents = 0;
-	fds[0].fd = bell->fd;
-	fds[0].events = POLLIN;
-	doorbell_announce(bell);
-	if (!has_work(lanes)) {
-		count_quiescent(lanes, 1);
-		if (ppoll(fds, n_fds, is_held_up ? &brief : NULL, NULL) < 0) {
-			for (unsigned i = 0; i < n_fds; i++)
-				fds[i].revents = 0; // a signal
-		}
-		count_quiescent(lanes, 1);
-	}
-	doorbell_clear(bell);
-	// Whoever rang has also put something into a ring, which the next round finds.
-	if ((fds[0].revents & POLLIN) != 0 && read(bell->fd, &rings, sizeof(rings)) < 0)
-		rings = 0;
 }

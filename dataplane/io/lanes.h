@@ -12,7 +12,6 @@
 #ifndef DATAPLANE_IO_LANES_H
 #define DATAPLANE_IO_LANES_H
 
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -53,7 +52,11 @@ struct lanes_config {
 	uint64_t hash_seed;
 	struct port_counters *counters;
 	_Atomic uint64_t *quiescent;
-	void (*run)(struct io_thread *thread);
+	/* see struct io_thread */
+	enum io_state (*receive)(struct io_thread *thread);
+	uint32_t (*send)(struct io_thread *thread);
+	unsigned (*watch)(struct io_thread *thread, struct pollfd *ret_fds);
+	bool (*woken)(struct io_thread *thread, const struct pollfd *fds);
 };
 
 /* Returns 0, -EINVAL (n_workers is not 1 to 256), -ENOMEM, or -errno of eventfd(). */
@@ -112,22 +115,7 @@ lane_give(struct lanes *lanes, struct lane *lane, struct pkt *pkt)
 /* Push all that is staged.  False: some did not fit. */
 bool lanes_push(struct lanes *lanes);
 
-static inline bool
-lanes_is_stopping(const struct lanes *lanes)
-{
-	return atomic_load_explicit(&lanes->thread.stop, memory_order_relaxed);
-}
-
 /* End of a round in which every lane was emptied: nothing that a worker sent is held. */
 void lanes_end_round(struct lanes *lanes);
-
-/*
- * Sleep until one of the descriptors is ready or the bell rings; at once back if there is work, or
- * the thread shall stop.  fds[0] is for the bell and filled in here; the others are the caller's
- * (a negative fd is skipped), and so is revents afterwards.
- *
- * is_held_up: something waits for a worker or for frames, of which nothing tells; sleep briefly.
- */
-void lanes_sleep(struct lanes *lanes, struct pollfd *fds, unsigned n_fds, bool is_held_up);
 
 #endif

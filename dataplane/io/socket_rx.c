@@ -261,38 +261,38 @@ read_batch(struct socket_rx *rx, struct lanes *lanes)
 	return rx->n == max;
 }
 
-static enum socket_rx_state
+static enum io_state
 run_family(struct socket_rx *rx, struct lanes *lanes)
 {
 	for (int i = 0; i < BATCHES; i++) {
 		bool has_more = read_batch(rx, lanes);
 
 		if (!finish_batch(rx, lanes))
-			return SOCKET_RX_HELD_UP;
+			return IO_HELD_UP;
 		if (!has_more)
-			return SOCKET_RX_EMPTY;
+			return IO_EMPTY;
 	}
-	return SOCKET_RX_MORE;
+	return IO_MORE;
 }
 
-enum socket_rx_state
+enum io_state
 socket_rx_run(struct socket_rx *rx, struct lanes *lanes)
 {
-	enum socket_rx_state state = SOCKET_RX_EMPTY;
+	enum io_state state = IO_EMPTY;
 
 	if (!finish_batch(rx, lanes))
-		return SOCKET_RX_HELD_UP;
+		return IO_HELD_UP;
 	for (unsigned i = 0; i < SOCKET_FAMILIES; i++) {
-		enum socket_rx_state one;
+		enum io_state one;
 
 		// Which one is first changes, or a flood on it could starve the other.
 		rx->family = (rx->family + 1) % SOCKET_FAMILIES;
 		if (rx->fd[rx->family] < 0)
 			continue;
 		one = run_family(rx, lanes);
-		if (one == SOCKET_RX_HELD_UP)
+		if (one == IO_HELD_UP)
 			return one;
-		if (one == SOCKET_RX_MORE)
+		if (one == IO_MORE)
 			state = one;
 	}
 	return state;

@@ -48,17 +48,11 @@ struct socket_rx {
 	_Alignas(struct cmsghdr) uint8_t control[SOCKET_RX_MESSAGES][160];
 };
 
-enum socket_rx_state {
-	SOCKET_RX_EMPTY,   /* all that there was is read */
-	SOCKET_RX_MORE,    /* there is more to read */
-	SOCKET_RX_HELD_UP, /* by a worker that does not take, or by an empty pool */
-};
-
 /* rx: zeroed.  Returns 0 or -errno of mmap(). */
 [[nodiscard]] int socket_rx_init(struct socket_rx *rx, int fd_v4, int fd_v6);
 void socket_rx_fini(struct socket_rx *rx);
 
 /* Read a bounded number of batches and give what is in them to the lanes. */
-enum socket_rx_state socket_rx_run(struct socket_rx *rx, struct lanes *lanes);
+enum io_state socket_rx_run(struct socket_rx *rx, struct lanes *lanes);
 
 #endif
