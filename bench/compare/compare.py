@@ -296,7 +296,7 @@ def print_threads(trials, load, device):
     print("      threads, us/packet: " + ", ".join(f"{role}/{name} {us:.2f}" for us, role, name in shown if us >= 0.05)[:200])
 
 
-def print_row(trials, load, device, first):
+def print_row(trials, load, device, first, width):
     cost, core, rate = (by_round(trials, load, device, name) for name in COLUMNS[load.kind])
     spreads = [ratios.spread(v.values()) for v in (cost, core, rate)]
     if not spreads[0]:
@@ -305,7 +305,7 @@ def print_row(trials, load, device, first):
     rates = f"{spreads[2]:,.0f}" if load.kind == "udp" else f"{spreads[2]:.2f}"
     ratio = ratios.against(cost, by_round(trials, load, first, COLUMNS[load.kind][0]))
     carried = ratios.against(rate, by_round(trials, load, first, COLUMNS[load.kind][2]))
-    print(f"  {device.label:16} {format(spreads[0], places):24} {format(spreads[1], places):24} {rates:30}", end="")
+    print(f"  {device.label:{width}} {format(spreads[0], places):24} {format(spreads[1], places):24} {rates:30}", end="")
     if ratio and carried and device is not first:
         print(f" CPU x {ratio:.2f}{interval_text(ratio)}; rate x {carried:.2f}", end="")
     print()
@@ -322,28 +322,28 @@ def loss_and_latency(trials, load, device):
               ("; the generator was the limit" if limited else ""))
 
 
-def print_load(trials, s, load, rate):
+def print_load(trials, s, load):
+    rate = next((t["axes"]["rate_pps"] for t in trials if t["key"].startswith(load.name + "/") and "round" in t["axes"]), 0)
     n = len({t["axes"]["round"] for t in trials if t["key"].startswith(load.name + "/") and "round" in t["axes"]})
     if not n:
         return
     offered = f", {rate:,.0f}/s offered to each" if rate else ""
     print(f"\n{load}{offered}, {load.seconds:g} s, {n} round{'s' * (n > 1)}: median (least to greatest)")
-    h = HEADINGS[load.kind]
-    print(f"  {'device':16} {h[0]:24} {h[1]:24} {h[2]:30} against {s.devices[0].label}, of the rounds' ratios")
+    h, width = HEADINGS[load.kind], max(14, *(len(d.label) for d in s.devices))
+    print(f"  {'device':{width}} {h[0]:24} {h[1]:24} {h[2]:30} against {s.devices[0].label}, of the rounds' ratios")
     for device in s.devices:
-        print_row(trials, load, device, s.devices[0])
+        print_row(trials, load, device, s.devices[0], width)
         if load.kind == "udp":
             loss_and_latency(trials, load, device)
             print_threads(trials, load, device)
 
 
 def print_all(s, trials):
-    rates = {t["axes"]["load"]: t["axes"]["rate_pps"] for t in trials if "round" in t["axes"]}
     cores = f"gateways on core {', '.join(map(str, s.gateway_cores))}, generator on {', '.join(map(str, s.generator_cores))}"
     print(f"{s.title}: {cores}" + (" (shared: CPU time is still told apart, rates are of the whole chain)"
                                    if set(s.gateway_cores) & set(s.generator_cores) else ""))
     for load in s.loads:
-        print_load(trials, s, load, rates.get(str(load)))
+        print_load(trials, s, load)
     print("\nCPU: all processes of the device, user and system; softirqs on their behalf elsewhere are not in it.\n"
           "core: busy time of the device's cores, softirqs and whatever else ran there included.\n"
           f"95 %: bootstrap interval of the median, from {ratios.BOOTSTRAP_FROM} rounds on.")

@@ -130,7 +130,7 @@ def by_load(groups):
     for trials in groups:
         for t in trials:
             a = t["axes"]
-            found.setdefault(re.sub(r"/[^/]*$", "", group_key(t)), {}).setdefault(a["device"], {})[a["round"]] = t
+            found.setdefault(group_key(t).removesuffix("/" + a["device"]), {}).setdefault(a["device"], {})[a["round"]] = t
     return found
 
 

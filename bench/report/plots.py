@@ -10,6 +10,7 @@ from figures import (COST, OURS, RATE, at, by_load, device_name, paired_ratio, r
 
 MOST_BARS = 16
 MOST_CURVES = 7
+LEAST_US = 0.02  # of CPU, to be a part of a bar
 
 
 @dataclass
@@ -289,6 +290,11 @@ def generate_plots(tier, kind, groups):
 
 # ---- compare ------------------------------------------------------------------------------------------------------------
 
+def load_name(axes):
+    rate = axes.get("rate_pps")
+    return axes.get("load", "?") + (f", {rate / 1e3:.3g}k/s" if rate else "")
+
+
 def compare_rows(groups, names):
     """Ratios to the first device, with colours by device.  names: {kind of load: figure}"""
     rows = []
@@ -299,18 +305,22 @@ def compare_rows(groups, names):
         for d, rounds in devices.items():
             s = paired_ratio(rounds, devices[first], names[some.get("kind", "udp")]) if d != first else None
             if s:
-                rows.append(Ratio(d, s.median, s.low, s.high, styles[d], some.get("load", "")))
+                rows.append(Ratio(d, s.median, s.low, s.high, styles[d], load_name(some)))
     return rows
 
 
-def first_device(trials):
-    return trials[0]["axes"].get("first", "the first")
+def by_first(groups):
+    """{device that others are compared with: its groups}: files of several comparisons make charts of their own."""
+    found = {}
+    for trials in groups:
+        found.setdefault(trials[0]["axes"].get("first", "the first"), []).append(trials)
+    return found
 
 
-def compare_ratio_plots(tier, kind, groups):
+def compare_ratio_plots(tier, kind, groups, first):
     trials = flat(groups)
-    first, n = first_device(trials), len({t["axes"]["round"] for t in trials})
-    for title, names, side in ((f"CPU time per packet, against {first}", COST, "Right of 1: costs more CPU than"),
+    n = len({t["axes"]["round"] for t in trials})
+    for title, names, side in ((f"CPU time, against {first}", COST, "Right of 1: a packet (of TCP: a bit) costs more CPU than with"),
                                (f"Delivered rate, against {first}", RATE, "Right of 1: delivers more than")):
         rows = compare_rows(groups, names)
         if rows:
@@ -319,12 +329,16 @@ def compare_ratio_plots(tier, kind, groups):
             yield make(tier, kind, f, chart.ratio_chart(f, rows))
 
 
-def process_parts(t):
-    """{process or thread: us per packet} of one trial"""
-    n = at(t, "result.trial.sum.received", 0)
-    if not n:
-        return {}
-    return {role: p["cpu_s"] / n * 1e6 for role, p in t["result"]["cost"]["processes"].items() if p["cpu_s"] / n * 1e6 >= 0.005}
+def cost_parts(t):
+    """{process, or thread of one that has a few: us per packet} of one trial"""
+    n, found = at(t, "result.trial.sum.received", 0), {}
+    for role, p in t["result"]["cost"]["processes"].items() if n else ():
+        threads = {name: s / n * 1e6 for name, s in p["threads"].items() if s / n * 1e6 >= LEAST_US}
+        if len(threads) > 1:
+            found.update({f"{role} {name.split()[-1] if name[-1].isdigit() else name}": us for name, us in sorted(threads.items())})
+        elif p["cpu_s"] / n * 1e6 >= LEAST_US:
+            found["its only process" if role == "gateway" else role] = p["cpu_s"] / n * 1e6
+    return found
 
 
 def compare_cost_plot(tier, kind, groups):
@@ -334,12 +348,11 @@ def compare_cost_plot(tier, kind, groups):
             middle = sorted(rounds.values(), key=lambda t: at(t, "result.cpu_us_per_packet", 0))[len(rounds) // 2]
             s = spread_of_values([at(t, "result.cpu_us_per_packet") for t in rounds.values()])
             if s and middle["axes"].get("kind") == "udp":
-                parts = {("forwarder" if role == "gateway" else role): us for role, us in process_parts(middle).items()}
-                bars.append(Bar(f"{middle['axes']['load']}: {d}", parts, f"{s.median:.2f} ({s.low:.2f} to {s.high:.2f})"))
+                bars.append(Bar(f"{load_name(middle['axes'])}: {d}", cost_parts(middle), f"{s.median:.2f} ({s.low:.2f} to {s.high:.2f})"))
     if bars:
         trials = flat(groups)
-        f = Frame("CPU time per delivered packet, by process", "The round in the middle; behind the bar the median with the least and the "
-                  "greatest. A single process counts as the one that forwards. Less is better.", "microseconds of CPU per delivered packet",
+        f = Frame("CPU time per delivered packet, by thread", "The round in the middle; behind the bar the median with the least and the "
+                  "greatest. Threads without a name are numbered in their order of birth. Less is better.", "microseconds of CPU per delivered packet",
                   note=note(trials))
         yield make(tier, kind, f, chart.stacked_chart(f, bars))
 
@@ -359,7 +372,8 @@ def compare_latencies(tier, kind, groups):
 
 
 def compare_plots(tier, kind, groups):
-    yield from compare_ratio_plots(tier, kind, groups)
+    for first, own in by_first(groups).items():
+        yield from compare_ratio_plots(tier, kind, own, first)
     yield from compare_cost_plot(tier, kind, groups)
     yield from compare_latencies(tier, kind, groups)
 

@@ -58,6 +58,8 @@ def check_self(tap, c):
                {"forwarder", "controlplane", "keeper", "run"} <= set(r["cost"]["processes"]) and r["cost"]["cores"] and
                r["trial"]["sum"]["received"] > 0 and r["trial"]["latency"]["n"] > 0 and a["version"] and a["id"],
                f"{t['key']} has what it cost, what arrived, and what was run", json.dumps(t)[:800])
+    both = [(sum(p["threads"].values()), p["cpu_s"]) for t in trials for p in t["result"]["cost"]["processes"].values()]
+    tap.ok(all(abs(a - b) < 0.01 + 0.1 * b for a, b in both), "the threads of a process took what it took", both)
     keys = [t["key"] for t in trials]
     order = [re.findall(r"/(sluice(?:#2)?)/(\d)$", k)[0] for k in keys if "/x1/" in k]
     tap.equal(order, [("sluice", "0"), ("sluice#2", "0"), ("sluice#2", "1"), ("sluice", "1")], "devices take turns, in an order that rotates")
@@ -106,8 +108,13 @@ def check_interrupt(tap, c):
 
 def check_search_and_tcp(tap, c):
     """A rate is found; TCP too where the stock peer and iperf3 are there."""
-    scenario = c.file("search.toml", SELF.replace("rate = 1000\noverload = [3]", "").replace("rounds = 2", "rounds = 1\nstart_pps = 3000"))
+    scenario = c.file("search.toml", SELF.replace("rate = 1000\noverload = [3]", "").replace("rounds = 2", "rounds = 1\nstart_pps = 3000")
+                      .replace('"sluice", "sluice"', f'"sluice", "sluice@{c.options.bin}"'))
     code, out, err = c.run(scenario, "--json", "--quiet")
+    report = subprocess.run([c.bench, "report", "-"], input=out, capture_output=True, text=True, timeout=60)
+    rows = [line for line in report.stdout.splitlines() if line.startswith("| sluice")]
+    tap.ok(report.returncode == 0 and len(rows) == 2 and f"| sluice@{c.options.bin} |" in rows[1] and report.stdout.count("**inbound, 64 B**") == 1,
+           "another build is a device beside it, also in a report", report.stdout[-900:] + report.stderr)
     found = json.loads(out) if code == 0 else []
     rates = [t["result"]["rate_pps"] for t in found if t["axes"].get("step") == "rate"]
     tap.ok(len(found) == 3 and len(rates) == 1 and 50 < rates[0] < 3000 and all(
