@@ -125,18 +125,32 @@ static const struct {
 	{ "{\"a\":\"\x7f\xc3\xa9\"}", "a='\x7f\xc3\xa9';" },
 };
 
+// On one line, as TAP wants it.
+static const char *
+one_line(const char *text, char line[static 128])
+{
+	size_t len = 0;
+
+	for (; text[len] != '\0' && len < 127; len++)
+		line[len] = (unsigned char)text[len] < ' ' ? ' ' : text[len];
+	line[len] = '\0';
+	return line;
+}
+
 static void
 test_rows(void)
 {
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char line[128];
+		const char *what = one_line(rows[i].text, line);
 		struct seen seen = {};
 		int err = read_exact(rows[i].text, strlen(rows[i].text), note, &seen);
 
 		if (rows[i].seen == NULL) {
-			tap_int(err, ERR_BAD_FORMAT, rows[i].text);
+			tap_int(err, ERR_BAD_FORMAT, what);
 		} else {
-			tap_int(err, 0, rows[i].text);
-			tap_text(seen.text, rows[i].seen, rows[i].text);
+			tap_int(err, 0, what);
+			tap_text(seen.text, rows[i].seen, what);
 		}
 	}
 }

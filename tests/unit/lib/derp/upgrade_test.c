@@ -160,24 +160,25 @@ test_whole_request(void)
 }
 
 static const struct {
+	const char *what;
 	const char *text;
 	int err;
 	unsigned status;
 } heads[] = {
-	{ "HTTP/1.0 101\r\n\r\n", 0, 101 },
-	{ "HTTP/1.1 200 OK\r\n\r\n", 0, 200 },
-	{ "HTTP/1.1 101 Switching Protocols\n\n", ERR_TRUNCATED, 0 },
-	{ "HTTP/1.1 10\r\n\r\n", ERR_BAD_FORMAT, 0 },
-	{ "HTTP/1.1 1011\r\n\r\n", ERR_BAD_FORMAT, 0 },
-	{ "HTTP/1.1 abc\r\n\r\n", ERR_BAD_FORMAT, 0 },
-	{ "HTTP/1.1  101\r\n\r\n", ERR_BAD_FORMAT, 0 },
-	{ "HTTP/1.x 101\r\n\r\n", ERR_BAD_FORMAT, 0 },
-	{ "HTTP/1.1\r\n\r\n", ERR_BAD_FORMAT, 0 },
-	{ "HTTP/1.\r\n\r\n", ERR_BAD_FORMAT, 0 },
-	{ "HTTP/2", ERR_BAD_FORMAT, 0 },
-	{ "SSH-2.0-x", ERR_BAD_FORMAT, 0 },
-	{ "h", ERR_BAD_FORMAT, 0 },
-	{ "", ERR_TRUNCATED, 0 },
+	{ "no reason, HTTP/1.0", "HTTP/1.0 101\r\n\r\n", 0, 101 },
+	{ "not upgraded", "HTTP/1.1 200 OK\r\n\r\n", 0, 200 },
+	{ "lines without CR", "HTTP/1.1 101 Switching Protocols\n\n", ERR_TRUNCATED, 0 },
+	{ "two digits", "HTTP/1.1 10\r\n\r\n", ERR_BAD_FORMAT, 0 },
+	{ "four digits", "HTTP/1.1 1011\r\n\r\n", ERR_BAD_FORMAT, 0 },
+	{ "no digits", "HTTP/1.1 abc\r\n\r\n", ERR_BAD_FORMAT, 0 },
+	{ "two spaces", "HTTP/1.1  101\r\n\r\n", ERR_BAD_FORMAT, 0 },
+	{ "a version x", "HTTP/1.x 101\r\n\r\n", ERR_BAD_FORMAT, 0 },
+	{ "no status", "HTTP/1.1\r\n\r\n", ERR_BAD_FORMAT, 0 },
+	{ "no version", "HTTP/1.\r\n\r\n", ERR_BAD_FORMAT, 0 },
+	{ "HTTP/2", "HTTP/2", ERR_BAD_FORMAT, 0 },
+	{ "another protocol", "SSH-2.0-x", ERR_BAD_FORMAT, 0 },
+	{ "the first byte is wrong", "h", ERR_BAD_FORMAT, 0 },
+	{ "nothing", "", ERR_TRUNCATED, 0 },
 };
 
 static void
@@ -189,8 +190,8 @@ test_heads(void)
 		unsigned status = 0;
 
 		tap_int(derp_upgrade_response_read(exact, len, &status, &head_len), heads[i].err,
-			heads[i].text);
-		tap_int(status, heads[i].status, "status");
+			heads[i].what);
+		tap_int(status, heads[i].status, heads[i].what);
 		free(exact);
 	}
 }
