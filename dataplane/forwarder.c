@@ -238,25 +238,29 @@ create_ports(struct forwarder *f)
 	return err;
 }
 
-// Threads that share one core would spend more on waking one another than on packets.
-static bool
-has_one_core(void)
+static unsigned
+count_cores(void)
 {
 	cpu_set_t set;
 
-	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) == 1;
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
 static int
 create_workers(struct forwarder *f)
 {
-	f->is_one_thread = f->n_workers == 1 && f->setup->cores[0] < 0 && has_one_core();
+	unsigned n_cores = count_cores();
+
+	// Threads that share one core would spend more on waking one another than on packets.
+	f->is_one_thread = f->n_workers == 1 && f->setup->cores[0] < 0 && n_cores == 1;
 	// The worker, which inherits it, takes naps that are about as short as the usual slack.
 	if (f->is_one_thread)
 		prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
 	for (unsigned i = 0; i < f->n_workers; i++) {
 		const struct worker_setup setup = {
 			.id = i,
+			// Where threads share cores, a worker that spins takes them from the I/O.
+			.spins = n_cores >= f->n_workers + N_IO_THREADS,
 			.core = f->setup->cores[i],
 			.is_alone = f->n_workers == 1,
 			.state = f->state,

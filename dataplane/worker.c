@@ -16,7 +16,7 @@
 #include "dataplane/stage/stages.h"
 #include "lib/base/clock.h"
 
-#define SPIN_TSC 60000 /* about 20 us without a packet before an adaptive worker sleeps */
+#define SPIN_TSC 60000 /* about 20 us without a packet before a worker that spins sleeps */
 /* With I/O of its own, an adaptive worker collects packets that come faster than DENSE_PPS. */
 #define DENSE_PPS     20000
 #define WINDOW_NS     NS_PER_MS /* of measuring that */
@@ -345,6 +345,7 @@ run_with_io(struct worker_thread *t)
 static void
 run_without_io(struct worker_thread *t)
 {
+	uint64_t spin_tsc = t->setup.spins ? SPIN_TSC : 0;
 	struct shm_worker_counters *c = t->w.counters;
 	struct pollfd fd;
 
@@ -358,7 +359,7 @@ run_without_io(struct worker_thread *t)
 			t->worked_tsc = now;
 		} else {
 			c->idle_tsc += now - t->mark_tsc;
-			if (t->setup.core < 0 && now - t->worked_tsc > SPIN_TSC) {
+			if (t->setup.core < 0 && now - t->worked_tsc > spin_tsc) {
 				sleep_until_rung(t, &fd, 0);
 				t->worked_tsc = __rdtsc(); // spin anew before the next sleep
 				c->idle_tsc += t->worked_tsc - now;

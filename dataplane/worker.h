@@ -17,7 +17,8 @@
 
 struct worker_setup {
 	unsigned id;
-	int core;      /* pinned to this core and never asleep; -1: adaptive */
+	int core;   /* pinned to this core and never asleep; -1: adaptive */
+	bool spins; /* adaptive: looks for packets a while before it sleeps, on a core of its own */
 	bool is_alone; /* there is no other worker */
 	struct shm_state *state;
 	struct shm_sessions *keys;

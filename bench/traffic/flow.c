@@ -284,8 +284,8 @@ write_ipv4(uint8_t *h, size_t len, const struct flow_plan *plan, uint32_t flow)
 	uint32_t source = load_be32(plan->source.bytes) + step(flow, plan->n_sources);
 	uint32_t destination =
 		load_be32(plan->destination.bytes) + step(flow, plan->n_destinations);
-	uint64_t first = htobe64(
-		UINT64_C(0x4500000000000000) | (uint64_t)len << 32 | IPV4_DONT_FRAGMENT << 16);
+	uint64_t first =
+		htobe64(UINT64_C(0x4500000000000000) | (uint64_t)len << 32 | IPV4_DONT_FRAGMENT);
 	uint32_t third = htobe32(TTL << 24 | IP_PROTOCOL_UDP << 16);
 	uint64_t addresses = htobe64((uint64_t)source << 32 | destination);
 	uint64_t sum = halves(first) + third + halves(addresses);
