@@ -3,7 +3,7 @@
 
 Source: bench/harness/run.h and trial_file.h, of which this is the counterpart in Python.
 """
-import errno, fcntl, json, os, subprocess, sys, time
+import errno, fcntl, json, lzma, os, subprocess, sys, time
 
 SCHEMA = "sluice-bench/1"
 LINE_BEGIN = f'{{"schema": "{SCHEMA}"'  # what a torn line of ours begins with
@@ -71,9 +71,9 @@ def read_text(path):
     try:
         if path == "-":
             return sys.stdin.read()
-        with open(path, encoding="utf-8") as f:
+        with (lzma.open(path, "rt", encoding="utf-8") if path.endswith(".xz") else open(path, encoding="utf-8")) as f:
             return f.read()
-    except (OSError, UnicodeDecodeError) as e:
+    except (OSError, UnicodeDecodeError, lzma.LZMAError, EOFError) as e:
         why = e.strerror if isinstance(e, OSError) else "no text"
         raise BenchError(path, why, "Give files that `sluice-bench COMMAND --out FILE` wrote.") from None
 

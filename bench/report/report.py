@@ -3,7 +3,7 @@
 """usage: sluice-bench report [OPTIONS] FILE...
 
 Makes tables and plots of trials, or compares them with a baseline.  FILE is what a command wrote with --out, or printed with
---json; "-" is stdin.  Several files make one report.
+--json, packed by xz or not; "-" is stdin.  Several files make one report.
 
   --markdown         tables as Markdown on stdout: what it does without options
   --svg DIR          charts as SVG files in DIR, and DIR/report.md that shows them above the tables

@@ -4,7 +4,7 @@
 
     bench_report_test.py --bin DIR   DIR: a prefix that `meson install` filled, or a build folder
 """
-import copy, json, os, re, subprocess, sys, tempfile
+import copy, json, lzma, os, re, subprocess, sys, tempfile
 import xml.etree.ElementTree as xml
 from html.parser import HTMLParser
 
@@ -185,6 +185,10 @@ def check_array(tap, r):
     tap.ok(code == 0 and headings_of(text) == ["T0 crypto"], "an array as --json prints it is read", err)
     done = subprocess.run([r.bench, "report", "-"], input=json.dumps(crypto()), capture_output=True, text=True, timeout=60)
     tap.ok(done.returncode == 0 and done.stdout == text, "also from stdin", done.stderr)
+    with lzma.open(path_ + ".xz", "wt") as f:
+        f.write(json.dumps(crypto()))
+    code, packed, err = r.run(path_ + ".xz")
+    tap.ok(code == 0 and headings_of(packed) == ["T0 crypto"], "also packed by xz", err)
     code, text, err = r.run(r.file("one.jsonl", crypto()), r.file("two.jsonl", search()))
     tap.ok(code == 0 and headings_of(text) == ["T0 crypto", "T2 search"], "several files make one report", err)
 
@@ -327,6 +331,8 @@ def check_bad(tap, r):
                f"{what}: said, with what to do", f"{code} {out}{err}")
     code, _, err = r.run(os.path.join(r.folder, "nowhere.jsonl"))
     tap.ok(code == 1 and "No such file" in err and "\n  " in err, "a file that is not there: said", err)
+    code, _, err = r.run(r.file("bad.jsonl.xz", good))
+    tap.ok(code == 1 and "bad.jsonl.xz" in err and "\n  " in err, "a file that only is called packed: said", err)
     code, text, err = r.run(r.file("torn.jsonl", good + "\n" + good[:200]))
     tap.ok(code == 0 and "torn" in err and "T0 crypto" in text, "a torn last line is left out, and that is said", err)
     for words in ((), ("--what",), ("--threshold", "x", "all.jsonl"), ("--svg",)):
