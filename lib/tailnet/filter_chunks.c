@@ -97,18 +97,32 @@ apply_one(struct filter_chunks *c, struct change *change, char **name)
 	}
 }
 
+// How many lists there may be while the changes are made.
+static size_t
+count_most(const struct filter_chunks *c, const struct changes *changes)
+{
+	size_t n = changes->clears ? 0 : c->n;
+
+	for (size_t i = 0; i < changes->n; i++) {
+		bool found;
+
+		(void)place_of(c, changes->list[i].name, &found);
+		n += !changes->list[i].deletes && (changes->clears || !found);
+	}
+	return n;
+}
+
 // Everything that can fail is done before the first change.
 static int
 apply_all(struct filter_chunks *c, struct changes *changes)
 {
-	size_t most = c->n + changes->n;
 	struct filter_chunk *grown;
 	char **names;
 	int err = 0;
 
-	if (most > FILTER_MAX_CHUNKS)
+	if (count_most(c, changes) > FILTER_MAX_CHUNKS)
 		return -E2BIG;
-	grown = realloc(c->chunks, (most + 1) * sizeof(*grown));
+	grown = realloc(c->chunks, (c->n + changes->n + 1) * sizeof(*grown));
 	if (grown == NULL)
 		return -ENOMEM;
 	c->chunks = grown;
@@ -172,6 +186,8 @@ prepare_all(struct changes *changes, const json_t *filter, json_t *filters)
 	}
 	json_object_foreach(filters, name, value)
 	{
+		if (strcmp(name, ALL_NAME) == 0) // with a list it is no list's name
+			continue;
 		err = prepare(changes, name, value);
 		if (err < 0)
 			return err;
