@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bench/harness/run.h"
+#include "bench/harness/error.h"
 
 int
 number_option(const char *name, const char *text, double least, double most, double *ret)

@@ -4,13 +4,13 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "bench/command.h"
+#include "bench/harness/error.h"
 #include "bench/harness/machine.h"
 #include "bench/harness/progress.h"
 #include "bench/harness/samples.h"
@@ -41,23 +41,6 @@ const char bench_run_help[] =
 	"  --help                this\n";
 
 static volatile sig_atomic_t stop_asked; // set by the handler
-
-void
-bench_error(const char *why, const char *advice, const char *what, ...)
-{
-	va_list args;
-
-	progress_clear();
-	fputs("sluice-bench: ", stderr);
-	va_start(args, what);
-	vfprintf(stderr, what, args);
-	va_end(args);
-	if (why != NULL)
-		fprintf(stderr, ": %s", why);
-	fputc('\n', stderr);
-	if (advice != NULL)
-		fprintf(stderr, "  %s\n", advice);
-}
 
 bool
 bench_run_option(struct bench_run_options *o, int value, const char *argument)

@@ -30,6 +30,7 @@
 #include <stddef.h>
 
 #include "bench/harness/clock.h"
+#include "bench/harness/error.h"
 
 struct bench_run_options { /* filled by bench_run_option() */
 	bool json;
@@ -97,13 +98,6 @@ const struct bench_clock *bench_run_clock(const struct bench_run *run);
  * (it says how to go on), BENCH_FAILED if something could not be written.
  */
 int bench_run_end(struct bench_run *run);
-
-/*
- * An error in three parts on stderr: "sluice-bench: WHAT: WHY" and "  WHAT TO DO".  printf-like for
- * `what`; why and advice may be NULL.
- */
-void bench_error(const char *why, const char *advice, const char *what, ...)
-	__attribute__((format(printf, 3, 4)));
 
 /* An object of a spread: best (lowest), median, p10, p90, n.  NULL only without memory. */
 struct samples;

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bench/harness/run.h"
+#include "bench/harness/error.h"
 #include "lib/base/err.h"
 
 #define MAX_SIZE (256 << 20)
