@@ -13,7 +13,7 @@
 /* Limits of one table; beyond them it is refused, and the caller lets nothing in. */
 #define ACL_MAX_SPANS   (1u << 20) /* of a family: sources, or destinations, over all rules */
 #define ACL_MAX_ENTRIES (1u << 22) /* of all classes of a side */
-#define ACL_MAX_WORK    (1u << 29) /* elementary steps: well below a second */
+#define ACL_MAX_WORK    (1u << 29) /* elementary steps: about a second */
 
 /*
  * generation: not used for any other table since the verdict caches were made; not 0.

@@ -6,6 +6,16 @@
  *     acl_inbound_burst(&filter, packets, n, reasons);
  *     acl_accepts(reasons[i])                                   for each packet
  *
+ * Cycles per packet of a burst of 32, at 7 to 500 rules (Xeon with AVX-512, gcc 12 -O3):
+ *
+ *     to read a packet                               8
+ *     inbound TCP but for SYNs                       23 to 49
+ *     inbound SYN, its verdict cached                21 to 26
+ *     inbound SYN, not cached                        70 to 222 (the walk along the rules: 841 to
+ * 1967) inbound UDP, its verdict cached or flow open   70 to 95 inbound UDP, not cached 125 to 287
+ *     outbound UDP of an open flow                   59
+ *     outbound UDP that takes another flow's place   1500
+ *
  * Source: ../shared/protocol/peer.md section 9.1, items 7 and 8.
  * Owner:  each worker its verdict cache; table and flows are shared by all.
  */

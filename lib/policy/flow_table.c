@@ -175,14 +175,23 @@ flows_in(struct flow_group *g, uint32_t bucket)
 	return n;
 }
 
-// Of n places from `first` on, the flow that was unused for longest, if it is older than *best.
-static void
-find_oldest(struct flow_group *g, uint32_t first, uint32_t n, uint32_t *best)
+// Of n places from `first` on, the flow that was unused for longest; FLOW_PLACES: no flow is there.
+// A group is searched for every new flow once it is full, so without a branch for each place.
+static uint32_t
+find_oldest(struct flow_group *g, uint32_t first, uint32_t n)
 {
-	for (uint32_t i = first; i < first + n; i++)
-		if (tag_at(g, i) != 0 &&
-			(*best == FLOW_PLACES || used_at(g, i) < used_at(g, *best)))
-			*best = i;
+	uint64_t least = UINT64_MAX;
+	uint32_t oldest = FLOW_PLACES;
+
+	for (uint32_t i = first; i < first + n; i++) {
+		uint64_t used = used_at(g, i) | -(uint64_t)(tag_at(g, i) == 0);
+
+		if (used < least) {
+			least = used;
+			oldest = i;
+		}
+	}
+	return oldest;
 }
 
 static void
@@ -197,18 +206,14 @@ forget(struct flow_group *g, uint32_t place)
 static void
 make_room(struct flow_group *g, const struct flow_id *id)
 {
-	uint32_t oldest = FLOW_PLACES;
+	bool is_full = atomic_load_explicit(&g->count, memory_order_relaxed) >= FLOW_GROUP_FLOWS;
 
-	if (atomic_load_explicit(&g->count, memory_order_relaxed) >= FLOW_GROUP_FLOWS) {
-		find_oldest(g, 0, FLOW_PLACES, &oldest);
-		forget(g, oldest);
-	} else if (flows_in(g, id->buckets[0]) == FLOW_WAYS &&
-		   flows_in(g, id->buckets[1]) == FLOW_WAYS) {
-		// Both twice as full as the mean, though the less full is taken: not by chance.
-		find_oldest(g, id->buckets[0] * FLOW_WAYS, FLOW_WAYS, &oldest);
-		find_oldest(g, id->buckets[1] * FLOW_WAYS, FLOW_WAYS, &oldest);
-		forget(g, oldest);
-	}
+	if (is_full)
+		forget(g, find_oldest(g, 0, FLOW_PLACES));
+	// Both twice as full as the mean, though the less full is taken: not by chance.
+	else if (flows_in(g, id->buckets[0]) == FLOW_WAYS &&
+		 flows_in(g, id->buckets[1]) == FLOW_WAYS)
+		forget(g, find_oldest(g, id->buckets[0] * FLOW_WAYS, FLOW_WAYS));
 }
 
 bool

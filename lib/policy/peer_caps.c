@@ -62,7 +62,7 @@ next_in_rule(struct peer_caps *walk, const struct filter_rule *r)
 const struct filter_cap *
 peer_caps_next(struct peer_caps *walk)
 {
-	for (; walk->rule < walk->rules->n; walk->rule++, walk->grant = 0, walk->cap = 0) {
+	for (; walk->rule < walk->rules->n; walk->rule++, walk->grant = 0) {
 		const struct filter_cap *cap = next_in_rule(walk, &walk->rules->rules[walk->rule]);
 
 		if (cap != NULL)

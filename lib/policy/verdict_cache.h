@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/net/flow_hash.h"
 #include "lib/policy/acl_packet.h"
 #include "lib/policy/acl_reason.h"
 
@@ -43,14 +44,6 @@ struct verdict_cache {
 verdict_cache_create(size_t entries, const uint64_t seed[2], struct verdict_cache **ret_cache);
 void verdict_cache_destroy(struct verdict_cache *c);
 
-static inline uint64_t
-verdict_mix(uint64_t a, uint64_t b)
-{
-	unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 static inline uint32_t
 verdict_rest(const struct acl_packet *k)
 {
@@ -61,12 +54,11 @@ verdict_rest(const struct acl_packet *k)
 static inline struct verdict_entry *
 verdict_cache_place(const struct verdict_cache *c, const struct acl_packet *k)
 {
-	uint64_t s0 = c->seed[0], s1 = c->seed[1];
-	uint64_t h = verdict_mix(k->src.low ^ s0, k->dst.low ^ s1);
+	uint64_t h = flow_hash_mix(c->seed[0] ^ k->src.low, c->seed[1] ^ k->dst.low);
 	struct verdict_entry *e;
 
-	h ^= verdict_mix(k->src.high ^ s1, k->dst.high ^ s0);
-	h = verdict_mix(h ^ verdict_rest(k) ^ s0, s1 | 1);
+	h = flow_hash_mix(h ^ k->src.high, c->seed[1] ^ k->dst.high);
+	h = flow_hash_mix(h, c->seed[0] ^ verdict_rest(k));
 	e = &c->entries[h & c->mask];
 	__builtin_prefetch(e);
 	return e;

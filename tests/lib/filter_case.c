@@ -451,14 +451,6 @@ filter_judge_burst(size_t burst)
 }
 
 void
-filter_judge_burst_next_generation(struct filter_judge *judge)
-{
-	struct burst *b = judge->context;
-
-	b->table->generation = ++b->generation;
-}
-
-void
 filter_judge_burst_free(struct filter_judge *judge)
 {
 	struct burst *b = judge->context;

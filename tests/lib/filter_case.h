@@ -56,11 +56,7 @@ struct filter_tally {
 struct filter_judge filter_judge_plain(void);
 /* The table, the verdict cache and the flow table, in bursts of up to `burst`. */
 struct filter_judge filter_judge_burst(size_t burst);
-/* NULL context is allowed. */
 void filter_judge_plain_free(struct filter_judge *judge);
 void filter_judge_burst_free(struct filter_judge *judge);
-
-/* With a burst judge that began a phase: as if the rules had just changed to what they are. */
-void filter_judge_burst_next_generation(struct filter_judge *judge);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "lib/base/err.h"
 #include "lib/policy/acl_verdict.h"
 #include "lib/policy/rule_walk.h"
 #include "tests/lib/tap.h"
@@ -151,6 +152,47 @@ corrupted(void)
 		taken);
 }
 
+// Each number that a look-up follows, one too high.
+static void
+wrong_numbers(void)
+{
+	static const char *const local[] = { "10.0.0.0/8" };
+	static const char rules[] = "[{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\"}]}]";
+	const struct acl_side *src, *dst;
+	struct acl_family *four;
+	struct acl_table *t;
+	struct fixture f;
+	uint32_t *numbers[12];
+	size_t n = 0;
+
+	fixture_of_text(&f, rules, local, 1);
+	t = build(&f.policy);
+	four = &t->families[0];
+	src = &four->src;
+	dst = &four->dst;
+	numbers[n++] = (uint32_t *)((char *)t + src->classes_at) + src->n_intervals - 1;
+	numbers[n++] = (uint32_t *)((char *)t + dst->classes_at);
+	numbers[n++] = &((struct acl_class *)((char *)t + src->rows_at))[src->n_rows - 1].count;
+	numbers[n++] = &((struct acl_class *)((char *)t + dst->rows_at))[dst->n_rows - 1].count;
+	numbers[n++] = &((struct acl_class *)((char *)t + dst->rows_at))[dst->n_rows - 1].first;
+	numbers[n++] = (uint32_t *)((char *)t + src->entries_at);
+	numbers[n++] = &((struct acl_dst *)((char *)t + dst->entries_at))->rule;
+	numbers[n++] = &four->src.n_intervals;
+	numbers[n++] = &t->n_exempt;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t was = *numbers[i];
+
+		*numbers[i] = was + 10;
+		tap_int(acl_table_check(t, t->size_bytes), ERR_BAD_FORMAT, "a number too high");
+		*numbers[i] = was;
+	}
+	tap_int(acl_table_check(t, t->size_bytes), 0, "all as they were");
+	t->version++;
+	tap_int(acl_table_check(t, t->size_bytes), ERR_VERSION, "another version");
+	free(t);
+	fixture_free(&f);
+}
+
 static void
 cut_tables(void)
 {
@@ -175,6 +217,7 @@ main(void)
 	no_rules();
 	sizes();
 	corrupted();
+	wrong_numbers();
 	cut_tables();
 	return tap_done();
 }

@@ -252,6 +252,35 @@ refused_sizes(void)
 	verdict_cache_destroy(NULL);
 }
 
+// However poor the seed, places differ by every part of a packet.
+static void
+places(void)
+{
+	struct verdict_cache *c;
+	uint32_t used = 0;
+
+	if (verdict_cache_create(4096, seed, &c) < 0)
+		abort();
+	for (uint32_t i = 0; i < 1024; i++) {
+		struct acl_packet k = fixture_of(PEER, OWN, 17, 1, 1);
+
+		if (i % 4 == 0)
+			k.src.low += i;
+		else if (i % 4 == 1)
+			k.dst.low += i;
+		else if (i % 4 == 2)
+			k.dst_port = (uint16_t)i;
+		else
+			k.dst.high += i;
+		verdict_store(verdict_cache_place(c, &k), &k, 1, ACL_RULE);
+	}
+	for (uint64_t i = 0; i <= c->mask; i++)
+		used += c->entries[i].generation != 0;
+	// Chance leaves 4096 * (1 - exp(-1/4)) = 906.
+	tap_ok(used > 850, "1024 verdicts are in %u places of 4096", used);
+	verdict_cache_destroy(c);
+}
+
 static void
 words(void)
 {
@@ -276,6 +305,7 @@ main(void)
 	peer_api();
 	random_bursts();
 	refused_sizes();
+	places();
 	words();
 	return tap_done();
 }
