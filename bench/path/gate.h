@@ -29,8 +29,8 @@
 #define GATE_SCHEMA        "sluice-bench-gate/1"
 #define GATE_ROWS          4
 #define GATE_ATTEMPTS      4
-#define GATE_BOUND         1.18
-#define GATE_BOUND_FOREIGN 1.7
+#define GATE_BOUND         1.22
+#define GATE_BOUND_FOREIGN 2.5
 
 struct gate_figure {
 	char row[32];       /* "inbound/64/1000" */
