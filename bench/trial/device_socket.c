@@ -310,23 +310,6 @@ say:
 
 /* ---- what came out ---- */
 
-static void
-add_sum(struct tally_sum *into, const struct tally_sum *from)
-{
-	into->sent += from->sent;
-	into->received += from->received;
-	into->bytes += from->bytes;
-	into->lost += from->lost;
-	into->duplicated += from->duplicated;
-	into->reordered += from->reordered;
-	into->corrupted += from->corrupted;
-	into->foreign += from->foreign;
-	into->unexpected += from->unexpected;
-	into->flows_seen += from->flows_seen;
-	if (from->reorder_extent_max > into->reorder_extent_max)
-		into->reorder_extent_max = from->reorder_extent_max;
-}
-
 static int
 finish_books(struct trial *t, struct trial_result *ret)
 {
@@ -337,7 +320,7 @@ finish_books(struct trial *t, struct trial_result *ret)
 	for (unsigned way = 0; way < 2; way++) {
 		transmit_flows(&t->tx, way, sent);
 		tally_finish(t->rx.tally[way], sent, &ret->way[way]);
-		add_sum(&ret->sum, &ret->way[way]);
+		tally_sum_add(&ret->sum, &ret->way[way]);
 		latency_merge(&ret->latency, tally_latency(t->rx.tally[way]));
 	}
 	free(sent);
