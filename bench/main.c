@@ -106,20 +106,13 @@ print_overview(FILE *out)
 static int
 unknown_command(const char *name)
 {
-	unsigned best_distance = NEAREST_TOO_FAR;
-	const char *best = NULL;
+	struct nearest best = NEAREST_NONE;
 
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		unsigned distance = nearest_distance(name, commands[i]->name);
-
-		if (distance < best_distance) {
-			best = commands[i]->name;
-			best_distance = distance;
-		}
-	}
-	if (best != NULL)
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		nearest_consider(&best, name, commands[i]->name);
+	if (best.name != NULL)
 		fprintf(stderr, "sluice-bench: there is no command %s; did you mean %s?\n", name,
-			best);
+			best.name);
 	else
 		fprintf(stderr,
 			"sluice-bench: there is no command %s; `sluice-bench --help` lists them\n",

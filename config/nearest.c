@@ -66,3 +66,12 @@ nearest_distance(const char *given, const char *wanted)
 		return distance; // "private_key" for "private_key_file"
 	return NEAREST_TOO_FAR;
 }
+
+void
+nearest_consider(struct nearest *n, const char *given, const char *candidate)
+{
+	unsigned distance = nearest_distance(given, candidate);
+
+	if (distance < n->distance)
+		*n = (struct nearest){ candidate, distance };
+}

@@ -404,18 +404,11 @@ find_row(struct span key)
 static const char *
 nearest_row(struct span key)
 {
-	unsigned best_distance = NEAREST_TOO_FAR;
-	const char *best = NULL;
+	struct nearest best = NEAREST_NONE;
 
-	for (size_t i = 0; i < N_ROWS; i++) {
-		unsigned distance = nearest_distance(span_shown(key).text, rows[i].name);
-
-		if (distance < best_distance) {
-			best = rows[i].name;
-			best_distance = distance;
-		}
-	}
-	return best;
+	for (size_t i = 0; i < N_ROWS; i++)
+		nearest_consider(&best, span_shown(key).text, rows[i].name);
+	return best.name;
 }
 
 static void

@@ -166,19 +166,13 @@ print_overview(FILE *out)
 static int
 unknown_command(const char *name)
 {
-	unsigned best_distance = NEAREST_TOO_FAR;
-	const char *best = NULL;
+	struct nearest best = NEAREST_NONE;
 
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		unsigned distance = nearest_distance(name, commands[i].name);
-
-		if (distance < best_distance) {
-			best = commands[i].name;
-			best_distance = distance;
-		}
-	}
-	if (best != NULL)
-		fprintf(stderr, "sluice: there is no command %s; did you mean %s?\n", name, best);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		nearest_consider(&best, name, commands[i].name);
+	if (best.name != NULL)
+		fprintf(stderr, "sluice: there is no command %s; did you mean %s?\n", name,
+			best.name);
 	else
 		fprintf(stderr, "sluice: there is no command %s; `sluice help` lists them\n", name);
 	return COMMAND_USAGE;
