@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bench/command.h"
+#include "bench/harness/name_list.h"
 #include "bench/harness/run.h"
 #include "bench/micro/crypto_measure.h"
 #include "bench/micro/crypto_plan.h"
@@ -181,19 +182,6 @@ parse_options(int argc, char **argv, bool *ret_done)
 
 // --- what is measured --------------------------------------------------------------------------
 
-static bool
-is_named(const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *p = options.only; p != NULL; p = strchr(p, ',')) {
-		p += *p == ',';
-		if (strncmp(p, name, len) == 0 && (p[len] == ',' || p[len] == '\0'))
-			return true;
-	}
-	return options.only == NULL;
-}
-
 static size_t
 count_words(const char *list)
 {
@@ -211,7 +199,7 @@ choose_subjects(struct subject subjects[static SUBJECTS_MAX], size_t *ret_n)
 	size_t n_all = subjects_find(all), n = 0;
 
 	for (size_t i = 0; i < n_all; i++)
-		if (is_named(all[i].name))
+		if (name_is_listed(options.only, all[i].name))
 			subjects[n++] = all[i];
 	*ret_n = n;
 	if (options.only == NULL || n == count_words(options.only))

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bench/command.h"
+#include "bench/harness/name_list.h"
 #include "bench/harness/run.h"
 #include "bench/micro/timing.h"
 #include "lib/base/err.h"
@@ -43,19 +44,6 @@ static const size_t bursts[] = { 1, 32 };
 #define N_BURSTS (sizeof(bursts) / sizeof(bursts[0]))
 
 /* ---- options ---- */
-
-static bool
-is_named(const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *p = options.only; p != NULL; p = strchr(p, ',')) {
-		p += *p == ',';
-		if (strncmp(p, name, len) == 0 && (p[len] == ',' || p[len] == '\0'))
-			return true;
-	}
-	return options.only == NULL;
-}
 
 static int
 parse_options(int argc, char **argv, bool *ret_done)
@@ -122,7 +110,7 @@ choose(const struct aead_backend *backends[static AEAD_MAX_BACKENDS], size_t *re
 	}
 	names = aead_backends(&n_names);
 	for (size_t i = 0; i < n_names; i++)
-		if (is_named(names[i]))
+		if (name_is_listed(options.only, names[i]))
 			backends[n++] = aead_find(names[i]);
 	for (const char *p = options.only; p != NULL && *p != '\0'; p++)
 		wanted += *p == ',';
