@@ -7,15 +7,6 @@
 #define CAP_INGRESS "https://tailscale.com/cap/ingress"
 
 static bool
-names_source(const struct filter_rule *r, const struct addr *src)
-{
-	for (size_t i = 0; i < r->n_srcs; i++)
-		if (filter_range_contains(&r->srcs[i], src))
-			return true;
-	return false;
-}
-
-static bool
 names_destination(const struct filter_grant *g, const struct addr *dst)
 {
 	for (size_t i = 0; i < g->n_dsts; i++)
@@ -48,7 +39,7 @@ next_in_grant(struct peer_caps *walk, const struct filter_grant *g)
 static const struct filter_cap *
 next_in_rule(struct peer_caps *walk, const struct filter_rule *r)
 {
-	if (r->n_grants == 0 || !names_source(r, &walk->src))
+	if (r->n_grants == 0 || !filter_rule_names_source(r, &walk->src))
 		return NULL;
 	for (; walk->grant < r->n_grants; walk->grant++, walk->cap = 0) {
 		const struct filter_cap *cap = next_in_grant(walk, &r->grants[walk->grant]);

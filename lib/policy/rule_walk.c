@@ -62,15 +62,6 @@ precheck(const struct acl_packet *k)
 }
 
 static bool
-names_source(const struct filter_rule *r, const struct addr *src)
-{
-	for (size_t i = 0; i < r->n_srcs; i++)
-		if (filter_range_contains(&r->srcs[i], src))
-			return true;
-	return false;
-}
-
-static bool
 node_has_addr(const struct policy_node *node, const struct addr *a)
 {
 	for (size_t i = 0; i < node->n_addrs; i++)
@@ -116,7 +107,8 @@ allows_ping(const struct policy *p, const struct addr *src, const struct addr *d
 		const struct filter_rule *r = &p->rules->rules[i];
 
 		for (size_t d = 0; d < r->n_dsts; d++)
-			if (names_source(r, src) && filter_range_contains(&r->dsts[d].addrs, dst))
+			if (filter_rule_names_source(r, src) &&
+				filter_range_contains(&r->dsts[d].addrs, dst))
 				return true;
 		if (has_dst_of_family(r, dst->family) && has_cap_of(p, r, src))
 			return true;
@@ -135,7 +127,7 @@ allows_port(const struct policy *p,
 
 		if (!filter_rule_has_protocol(r, k->protocol))
 			continue;
-		if (!names_source(r, src) && !has_cap_of(p, r, src))
+		if (!filter_rule_names_source(r, src) && !has_cap_of(p, r, src))
 			continue;
 		for (size_t d = 0; d < r->n_dsts; d++)
 			if (filter_range_contains(&r->dsts[d].addrs, dst) &&
@@ -155,7 +147,7 @@ allows_protocol(const struct policy *p,
 	for (size_t i = 0; i < policy_n_rules(p); i++) {
 		const struct filter_rule *r = &p->rules->rules[i];
 
-		if (!filter_rule_has_protocol(r, protocol) || !names_source(r, src))
+		if (!filter_rule_has_protocol(r, protocol) || !filter_rule_names_source(r, src))
 			continue;
 		for (size_t d = 0; d < r->n_dsts; d++)
 			if (filter_range_contains(&r->dsts[d].addrs, dst) &&

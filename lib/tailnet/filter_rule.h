@@ -107,4 +107,14 @@ filter_range_contains(const struct filter_range *r, const struct addr *a)
 	       addr_compare(a, &r->last) <= 0;
 }
 
+/* Is this one of the rule's sources, by address? */
+static inline bool
+filter_rule_names_source(const struct filter_rule *r, const struct addr *src)
+{
+	for (size_t i = 0; i < r->n_srcs; i++)
+		if (filter_range_contains(&r->srcs[i], src))
+			return true;
+	return false;
+}
+
 #endif
