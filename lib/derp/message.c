@@ -8,20 +8,19 @@
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
 #include "lib/crypto/box.h"
+#include "lib/net/ip16.h"
 
 #define MAGIC_LEN          8
 #define SERVER_KEY_LEN     (MAGIC_LEN + KEY_LEN)
 #define SERVER_KEY_MAX_LEN 1024
 #define BOX_MIN_LEN        (BOX_NONCE_LEN + BOX_TAG_LEN)
-#define IP16_LEN           16
-#define PRESENT_LEN        (KEY_LEN + IP16_LEN + 2) /* without flags */
+#define PRESENT_LEN        (KEY_LEN + AP18_LEN) /* without flags */
 #define RESTARTING_LEN     8
 
 static_assert(DERP_HEAD_MAX_LEN >= DERP_HEADER_LEN + SERVER_KEY_LEN);
 static_assert(DERP_HEAD_MAX_LEN >= DERP_HEADER_LEN + PRESENT_LEN + 1);
 
 static const uint8_t magic[MAGIC_LEN] = { 'D', 'E', 'R', 'P', 0xf0, 0x9f, 0x94, 0x91 };
-static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff }; // RFC 4291 section 2.5.5.2
 
 // The fixed part of a payload, without which a frame is not understood.
 static size_t
@@ -59,20 +58,10 @@ fixed_len(enum derp_type type)
 static void
 present_read(const uint8_t *p, size_t len, struct derp_message *m)
 {
-	const uint8_t *ip = p + KEY_LEN;
-	struct addr *addr = &m->present.endpoint.addr;
-
 	memset(&m->present, 0, sizeof(m->present));
 	if (len < PRESENT_LEN)
 		return;
-	if (memcmp(ip, mapped, sizeof(mapped)) == 0) {
-		addr->family = ADDR_V4;
-		memcpy(addr->bytes, ip + sizeof(mapped), 4);
-	} else {
-		addr->family = ADDR_V6;
-		memcpy(addr->bytes, ip, IP16_LEN);
-	}
-	m->present.endpoint.port = load_be16(ip + IP16_LEN);
+	ap18_read(p + KEY_LEN, &m->present.endpoint);
 	if (len > PRESENT_LEN)
 		m->present.flags = p[PRESENT_LEN];
 }
@@ -170,17 +159,9 @@ derp_message_read(const struct derp_frame *frame, struct derp_message *ret_messa
 static size_t
 present_write(uint8_t *p, const struct derp_message *m)
 {
-	const struct endpoint *endpoint = &m->present.endpoint;
-
-	if (endpoint->addr.family == ADDR_V4) {
-		memcpy(p, mapped, sizeof(mapped));
-		memcpy(p + sizeof(mapped), endpoint->addr.bytes, 4);
-	} else {
-		memcpy(p, endpoint->addr.bytes, IP16_LEN);
-	}
-	store_be16(p + IP16_LEN, endpoint->port);
-	p[IP16_LEN + 2] = m->present.flags;
-	return IP16_LEN + 3;
+	ap18_write(p, &m->present.endpoint);
+	p[AP18_LEN] = m->present.flags;
+	return AP18_LEN + 1;
 }
 
 static size_t

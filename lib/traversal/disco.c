@@ -7,7 +7,7 @@
 
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
-#include "lib/traversal/ip16.h"
+#include "lib/net/ip16.h"
 
 #define PONG_LEN             (DISCO_TXID_LEN + AP18_LEN)
 #define PING_KEY_END         (DISCO_TXID_LEN + KEY_LEN)

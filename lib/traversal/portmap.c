@@ -8,7 +8,7 @@
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
 #include "lib/base/secret.h"
-#include "lib/traversal/ip16.h"
+#include "lib/net/ip16.h"
 
 #define RESPONSE_BIT 0x80 /* of the opcode */
 #define UDP          17

@@ -7,7 +7,7 @@
 
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
-#include "lib/traversal/ip16.h"
+#include "lib/net/ip16.h"
 
 #define HEADER_LEN           20
 #define TXID_AT              8

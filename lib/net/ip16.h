@@ -2,10 +2,11 @@
  *
  * An address in 16 bytes: IPv4 stands as ::ffff:a.b.c.d and is unmapped when read.
  *
- * Source: ../shared/protocol/peer.md 0 ("IP16", "AP18"); RFC 4291 section 2.5.5.2.  Disco and PCP.
+ * Source: ../shared/protocol/peer.md 0 ("IP16", "AP18"); RFC 4291 section 2.5.5.2.  Disco, PCP and
+ * DERP.
  */
-#ifndef LIB_TRAVERSAL_IP16_H
-#define LIB_TRAVERSAL_IP16_H
+#ifndef LIB_NET_IP16_H
+#define LIB_NET_IP16_H
 
 #include <stdint.h>
 #include <string.h>
