@@ -91,8 +91,7 @@ static const struct option long_options[] = {
 	{ "label", required_argument, NULL, OPTION_LABEL },
 	{ "simulate", required_argument, NULL, OPTION_SIMULATE },
 	{ "help", no_argument, NULL, OPTION_HELP },
-	LOAD_LONG_OPTIONS,
-	END_LONG_OPTIONS,
+	DEVICE_LONG_OPTIONS,
 	BENCH_RUN_LONG_OPTIONS,
 	{},
 };
@@ -153,19 +152,20 @@ set_switch(struct search_command *c, int option)
 static int
 read_option(struct search_command *c, int option)
 {
-	int of_load;
+	int of_device;
 
 	if (option == OPTION_HELP) {
-		printf("%s%s%s%s", usage, load_options_help, end_options_help, bench_run_help);
+		fputs(usage, stdout);
+		device_options_print_help();
+		fputs(bench_run_help, stdout);
 		return -1;
 	}
 	if (option == '?')
 		return BENCH_USAGE;
-	of_load = load_option(&c->load, option, optarg);
-	if (of_load != 0)
-		return of_load < 0 ? BENCH_USAGE : 0;
-	if (end_option(&c->ends, option, optarg) ||
-		bench_run_option(&c->run_options, option, optarg))
+	of_device = device_option(&c->load, &c->ends, option, optarg);
+	if (of_device != 0)
+		return of_device < 0 ? BENCH_USAGE : 0;
+	if (bench_run_option(&c->run_options, option, optarg))
 		return 0;
 	return set_switch(c, option) < 0 ? BENCH_USAGE : 0;
 }
@@ -173,9 +173,6 @@ read_option(struct search_command *c, int option)
 static int
 set_request(struct search_command *c)
 {
-	const struct tunnel_config *t = &c->ends.config.tunnel;
-	bool is_v6 = t->inner.family == ADDR_V6 || c->ends.config.clear.family == ADDR_V6;
-
 	if (c->config.max_pps > 0 && c->config.max_pps < 2 * c->config.min_pps) {
 		bench_error("there is hardly anything between them",
 			"let --max be twice --min at least", "--min %.0f --max %.0f",
@@ -183,7 +180,7 @@ set_request(struct search_command *c)
 		return BENCH_USAGE;
 	}
 	c->config.mrr_trials = (unsigned)c->mrr_trials;
-	return load_options_read(&c->load, t->mtu, is_v6, t->n_peers, &c->request);
+	return device_request(&c->load, &c->ends, &c->request);
 }
 
 static int

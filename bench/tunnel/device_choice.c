@@ -2,10 +2,36 @@
 
 #include "bench/tunnel/device_choice.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "bench/harness/run.h"
 #include "bench/trial/device_memory.h"
+
+void
+device_options_print_help(void)
+{
+	printf("%s%s", load_options_help, end_options_help);
+}
+
+int
+device_option(struct load_options *load, struct end_options *ends, int value, const char *argument)
+{
+	int of_load = load_option(load, value, argument);
+
+	return of_load != 0 ? of_load : end_option(ends, value, argument);
+}
+
+int
+device_request(struct load_options *load,
+	const struct end_options *ends,
+	struct trial_request *ret_request)
+{
+	const struct tunnel_config *t = &ends->config.tunnel;
+	bool is_v6 = t->inner.family == ADDR_V6 || ends->config.clear.family == ADDR_V6;
+
+	return load_options_read(load, t->mtu, is_v6, t->n_peers, ret_request);
+}
 
 static struct device *
 choose_memory(const struct end_options *ends, const struct device_watch *watch)

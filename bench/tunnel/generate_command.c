@@ -62,8 +62,7 @@ static const struct option long_options[] = {
 	{ "seconds", required_argument, NULL, OPTION_SECONDS },
 	{ "repeat", required_argument, NULL, OPTION_REPEAT },
 	{ "help", no_argument, NULL, OPTION_HELP },
-	LOAD_LONG_OPTIONS,
-	END_LONG_OPTIONS,
+	DEVICE_LONG_OPTIONS,
 	BENCH_RUN_LONG_OPTIONS,
 	{},
 };
@@ -91,20 +90,21 @@ set_number(struct generate *g, int option)
 static int
 read_option(struct generate *g, int option)
 {
-	int of_load;
+	int of_device;
 
 	if (option == OPTION_HELP) {
-		printf("%s%s%s%s", usage, load_options_help, end_options_help, bench_run_help);
+		fputs(usage, stdout);
+		device_options_print_help();
+		fputs(bench_run_help, stdout);
 		return -1;
 	}
 	if (option == '?')
 		return BENCH_USAGE;
 	g->has_direction |= option == LOAD_OPTIONS;
-	of_load = load_option(&g->load, option, optarg);
-	if (of_load != 0)
-		return of_load < 0 ? BENCH_USAGE : 0;
-	if (end_option(&g->ends, option, optarg) ||
-		bench_run_option(&g->run_options, option, optarg))
+	of_device = device_option(&g->load, &g->ends, option, optarg);
+	if (of_device != 0)
+		return of_device < 0 ? BENCH_USAGE : 0;
+	if (bench_run_option(&g->run_options, option, optarg))
 		return 0;
 	return set_number(g, option) < 0 ? BENCH_USAGE : 0;
 }
@@ -146,9 +146,7 @@ check_ends(struct generate *g)
 static int
 set_request(struct generate *g)
 {
-	const struct tunnel_config *t = &g->ends.config.tunnel;
-	bool is_v6 = t->inner.family == ADDR_V6 || g->ends.config.clear.family == ADDR_V6;
-	int status = load_options_read(&g->load, t->mtu, is_v6, t->n_peers, &g->request);
+	int status = device_request(&g->load, &g->ends, &g->request);
 
 	g->request.rate_pps = g->rate_pps;
 	g->request.seconds = g->seconds;
