@@ -256,6 +256,8 @@ def run_strangers(case, kinds):
         traffic = [lab.peer_lan_traffic(site, p, rate=400, flows=2, name=p.name) for p in peers]
         time.sleep(2)
         recorder.stop()
+        # Both sides may have begun at once; whoever's initiation was left unanswered tries again after REKEY_TIMEOUT.
+        time.sleep(6)
         before, pids = state_of(site), site.gateway.pids()
         gw = [w for a in lab.GW_OUTER for w in ("--to", a)]
         # Everything again from where it came, then as if the stranger had recorded and sent it.
