@@ -99,6 +99,7 @@ apply_command(struct apply *a, struct shm_command *cmd)
 	case SHM_CMD_PEER_GONE:
 	case SHM_CMD_PREFIX:
 	case SHM_CMD_PREFIX_GONE:
+	case SHM_CMD_FILTER:
 		generation_row(a, cmd);
 		break;
 	case SHM_CMD_COMMIT: {

@@ -41,8 +41,8 @@ struct pkt_outer {
 	uint8_t local[16];    /* all zero: not known, or whatever the routes say */
 	uint16_t remote_port; /* host order */
 	uint8_t family;       /* 4 or 6; 0: none */
-	uint8_t pad;
-	uint32_t ifindex; /* for link-local addresses; else 0 */
+	uint8_t relay;        /* 1: to be sent through the control plane's relay, too or only */
+	uint32_t ifindex;     /* for link-local addresses; else 0 */
 };
 static_assert(sizeof(struct pkt_outer) == 40, "as struct shm_path");
 

@@ -31,6 +31,8 @@ static_assert(offsetof(struct pkt_outer, remote_port) == offsetof(struct shm_pat
 	"the same addresses");
 static_assert(offsetof(struct pkt_outer, family) == offsetof(struct shm_path, family),
 	"the same addresses");
+static_assert(offsetof(struct pkt_outer, relay) == offsetof(struct shm_path, relay),
+	"the same addresses");
 static_assert(offsetof(struct pkt_outer, ifindex) == offsetof(struct shm_path, ifindex),
 	"the same addresses");
 

@@ -268,6 +268,12 @@ flow_table_clear(struct flow_table *t)
 			forget(&t->groups[i], place);
 }
 
+void
+flow_table_over(struct flow_table *t, struct flow_group *groups, size_t n, const uint64_t key[2])
+{
+	*t = (struct flow_table){ .groups = groups, .mask = n - 1, .key = { key[0], key[1] } };
+}
+
 int
 flow_table_create(size_t groups, const uint64_t key[2], struct flow_table **ret_table)
 {
@@ -287,9 +293,7 @@ flow_table_create(size_t groups, const uint64_t key[2], struct flow_table **ret_
 		return -ENOMEM;
 	}
 	memset(t->groups, 0, n * sizeof(*t->groups));
-	t->mask = n - 1;
-	t->key[0] = key[0];
-	t->key[1] = key[1];
+	flow_table_over(t, t->groups, n, key);
 	*ret_table = t;
 	return 0;
 }

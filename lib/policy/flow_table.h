@@ -60,6 +60,13 @@ struct flow_id {
 flow_table_create(size_t groups, const uint64_t key[2], struct flow_table **ret_table);
 void flow_table_destroy(struct flow_table *t);
 
+/*
+ * The same over memory of somebody else's, where flows may be remembered already: n groups, a power
+ * of two up to FLOW_MAX_GROUPS.  Not to be destroyed.
+ */
+void
+flow_table_over(struct flow_table *t, struct flow_group *groups, size_t n, const uint64_t key[2]);
+
 /* Forget all flows: when shields go up.  Others may use the table meanwhile. */
 void flow_table_clear(struct flow_table *t);
 

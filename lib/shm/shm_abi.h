@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define SHM_MAGIC       0x534c5543u /* "SLUC" */
-#define SHM_ABI_VERSION 2u          /* rings, counters, applied rows */
+#define SHM_ABI_VERSION 3u          /* rings, counters, applied rows */
 #define SHM_SESSION_VERSION                                                  \
 	1u /* sessions: raised far less often, so that upgrades keep tunnels \
 	    */
@@ -33,6 +33,9 @@
 #define SHM_MAX_WORKERS  16u
 #define SHM_MAX_PORTS    8u
 #define SHM_MAX_DROPS    64u /* drop reasons; names are in dataplane/path/drop.h, sent as text too */
+#define SHM_MAX_FILTER                                                             \
+	(4u << 20) /* bytes of a packet filter's table, see lib/policy/acl_table.h \
+	            */
 
 #define SHM_KEY_LEN  32
 #define SHM_MAIN_ROW SHM_MAX_WORKERS /* in shm_state.workers */
@@ -58,13 +61,20 @@ struct shm_addr {
 	uint8_t bytes[16]; /* an IPv4 address in the first four, the rest zero */
 };
 
-/* Where outer packets of a peer go, and from which of our addresses. */
+/*
+ * Where outer packets of a peer go, and from which of our addresses.
+ *
+ *     family 4 or 6, relay 0   directly
+ *     family 4 or 6, relay 1   both ways: nobody knows yet whether the direct one works
+ *     family 0, relay 1        through a relay: which one, the control plane knows
+ *     family 0, relay 0        nowhere
+ */
 struct shm_path {
 	struct shm_addr remote;
 	struct shm_addr local; /* all zero: whatever the kernel's routes say */
-	uint16_t remote_port;  /* host order; 0: no path */
-	uint8_t family;        /* 4, 6, or 0: no path */
-	uint8_t pad;
+	uint16_t remote_port;  /* host order; 0: no direct path */
+	uint8_t family;        /* 4, 6, or 0: no direct path */
+	uint8_t relay;    /* 1: packets go to the control plane, which holds the relays; else 0 */
 	uint32_t ifindex; /* for link-local addresses; else 0 */
 };
 static_assert(sizeof(struct shm_path) == 40, "part of the ABI");
@@ -212,10 +222,19 @@ struct shm_prefix_row {
 };
 static_assert(sizeof(struct shm_prefix_row) == 24, "part of the ABI");
 
+/* What is done with the packets inside. */
+enum shm_filter {
+	SHM_FILTER_NONE = 0,       /* a plain WireGuard gateway: what allowed_ips let through */
+	SHM_FILTER_ENFORCED = 1,   /* a member of a tailnet: without a table nothing is let in */
+	SHM_FILTER_SHIELDS_UP = 2, /* the same; the change to it forgets what outbound packets have
+	                              opened */
+};
+
 struct shm_settings {
-	uint16_t mtu; /* of the inner packets */
-	uint16_t pad;
-	uint32_t pad2;
+	uint16_t mtu;            /* of the inner packets */
+	uint16_t filter;         /* enum shm_filter */
+	uint16_t peer_api_port4; /* ours, for TSMP pongs; 0: none */
+	uint16_t peer_api_port6;
 	struct shm_addr icmp_source4; /* source of our ICMP errors; zero: send none */
 	struct shm_addr icmp_source6;
 };
@@ -227,10 +246,18 @@ struct shm_applied_half {
 	uint32_t n_peers;    /* highest used peer number + 1 */
 	uint32_t n_prefixes;
 	struct shm_settings settings;
+	uint32_t filter_which; /* which of shm_state.filters */
+	uint32_t filter_len;   /* bytes of it; 0: there is none */
 	uint64_t leaving; /* 1: replaced by the other half, whose peers may still have to be rid of
 	                     what those of this one left */
 	struct shm_peer_row peers[SHM_MAX_PEERS];
 	struct shm_prefix_row prefixes[SHM_MAX_PREFIXES];
+};
+
+/* A struct acl_table of lib/policy, checked.  A commit with another one fills the one not in use.
+ */
+struct shm_filter_table {
+	_Alignas(4096) uint8_t bytes[SHM_MAX_FILTER];
 };
 
 /* A path changes between commits: two copies, `which` is flipped last. */
@@ -270,6 +297,7 @@ struct shm_state {
 		keypairs[SHM_MAX_PEERS]; /* SHM_KEYPAIRS(); workers promote */
 	_Alignas(4096) struct shm_path_row paths[SHM_MAX_PEERS];
 	_Alignas(4096) struct shm_applied_half applied[2];
+	struct shm_filter_table filters[2];
 	_Alignas(4096) struct shm_peer_counters counters[SHM_MAX_WORKERS][SHM_MAX_PEERS];
 };
 
@@ -355,8 +383,10 @@ struct shm_ring_consumer {
 
 #define SHM_N_COMMANDS 1024u
 #define SHM_N_EVENTS   4096u
-#define SHM_N_PACKETS  256u
+#define SHM_N_PACKETS  1024u
 #define SHM_PACKET_LEN 2048u /* bytes of UDP payload or inner packet that a punt slot carries */
+/* Slots of `punt` that what goes to relays leaves to handshakes, and those that TSMP may take. */
+#define SHM_N_PUNT_URGENT 256u
 
 enum shm_command_kind {
 	SHM_CMD_BEGIN = 1, /* a new generation: full or delta */
@@ -371,6 +401,7 @@ enum shm_command_kind {
 	SHM_CMD_SESSION_GONE, /* forget this session; its slot is free after SHM_EV_SESSION_FREED */
 	SHM_CMD_KEEPALIVE,    /* send an empty packet with the current session */
 	SHM_CMD_UNREACHABLE,  /* give up what waits for a session of this peer */
+	SHM_CMD_FILTER,       /* a part of the packet filter, inside a generation */
 };
 
 struct shm_cmd_begin {
@@ -406,6 +437,17 @@ struct shm_cmd_one_peer { /* KEEPALIVE, PEER_GONE, UNREACHABLE */
 	uint32_t pad;
 };
 
+/*
+ * Parts come in order and without a gap; the first one begins anew.  A delta without any keeps the
+ * table that is applied, a full generation without any has none.
+ */
+#define SHM_FILTER_PART 96u
+struct shm_cmd_filter {
+	uint32_t offset;
+	uint32_t total;                 /* bytes of the whole table; 0: none from now on */
+	uint8_t bytes[SHM_FILTER_PART]; /* from offset on, as many as there are */
+};
+
 struct shm_command {
 	uint32_t kind; /* enum shm_command_kind */
 	uint32_t pad;
@@ -419,6 +461,7 @@ struct shm_command {
 		struct shm_cmd_session session;
 		struct shm_cmd_session_gone session_gone;
 		struct shm_cmd_one_peer one;
+		struct shm_cmd_filter filter;
 		uint8_t room[112];
 	};
 };
@@ -444,6 +487,7 @@ enum shm_refusal {
 	SHM_REFUSED_FULL, /* a table is full */
 	SHM_REFUSED_PEER, /* no such peer */
 	SHM_REFUSED_SLOT, /* the slot is in use by another session */
+	SHM_REFUSED_FILTER, /* the packet filter is too long, not whole, or no sound table */
 };
 
 struct shm_event {
@@ -457,9 +501,13 @@ struct shm_event {
 static_assert(sizeof(struct shm_event) == 64, "part of the ABI");
 
 enum shm_packet_kind {
-	SHM_PKT_WIRE = 1, /* a UDP payload as it came from `path.remote` to `path.local` */
+	SHM_PKT_WIRE = 1, /* a UDP payload as it came from `path.remote` to `path.local`; inject:
+	                     with path.family 0 it came by a relay */
 	SHM_PKT_INNER,    /* inject only: an inner packet for the tunnel (routed like one from the
-	                     host) */
+	                     host, but no packet filter judges it) */
+	SHM_PKT_RELAY, /* punt only: a WireGuard message, to be sent to `peer` through its relay */
+	SHM_PKT_TSMP,  /* punt only: an inner packet of protocol 99 from `peer` for this node: a
+	                  pong, a rejection, or a disco key; at most a few hundred a second */
 };
 
 struct shm_packet {    /* punt and inject */

@@ -31,7 +31,16 @@ rows_destroy(struct rows *rows)
 		return;
 	free(rows->peers);
 	free(rows->prefixes);
+	acl_block_unref(rows->filter);
 	free(rows);
+}
+
+void
+rows_set_filter(struct rows *rows, struct acl_block *filter)
+{
+	acl_block_ref(filter);
+	acl_block_unref(rows->filter);
+	rows->filter = filter;
 }
 
 void
@@ -105,13 +114,15 @@ rows_equal(const struct rows *a, const struct rows *b)
 	return a->n_peers == b->n_peers && a->n_prefixes == b->n_prefixes &&
 	       memcmp(&a->settings, &b->settings, sizeof(a->settings)) == 0 &&
 	       memcmp(a->peers, b->peers, a->n_peers * sizeof(a->peers[0])) == 0 &&
-	       memcmp(a->prefixes, b->prefixes, a->n_prefixes * sizeof(a->prefixes[0])) == 0;
+	       memcmp(a->prefixes, b->prefixes, a->n_prefixes * sizeof(a->prefixes[0])) == 0 &&
+	       acl_block_equal(a->filter, b->filter);
 }
 
 void
 rows_walk_init(struct rows_walk *walk, const struct rows *from, const struct rows *to)
 {
 	*walk = (struct rows_walk){ .from = from, .to = to };
+	walk->filter_said = acl_block_equal(from != NULL ? from->filter : NULL, to->filter);
 }
 
 static bool
@@ -191,10 +202,28 @@ next_prefix(struct rows_walk *w, struct shm_command *c)
 	return false;
 }
 
+static bool
+next_filter_part(struct rows_walk *w, struct shm_command *c)
+{
+	const struct acl_block *filter = w->to->filter;
+	uint32_t total = filter != NULL ? (uint32_t)filter->len : 0, left = total - w->filter_at;
+	uint32_t part = left < SHM_FILTER_PART ? left : SHM_FILTER_PART;
+
+	if (w->filter_said)
+		return false;
+	c->kind = SHM_CMD_FILTER;
+	c->filter = (struct shm_cmd_filter){ .offset = w->filter_at, .total = total };
+	if (part > 0)
+		memcpy(c->filter.bytes, filter->bytes + w->filter_at, part);
+	w->filter_at += part;
+	w->filter_said = w->filter_at == total;
+	return true;
+}
+
 bool
 rows_walk_next(struct rows_walk *walk, struct shm_command *ret_command)
 {
 	*ret_command = (struct shm_command){};
 	return next_settings(walk, ret_command) || next_peer(walk, ret_command) ||
-	       next_prefix(walk, ret_command);
+	       next_prefix(walk, ret_command) || next_filter_part(walk, ret_command);
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "controlplane/gateway/publish/acl_block.h"
 #include "lib/crypto/key.h"
 #include "lib/net/addr.h"
 #include "lib/shm/shm_abi.h"
@@ -26,12 +27,15 @@ struct rows {
 	size_t n_peers;
 	struct shm_prefix_row *prefixes; /* sorted by family, address, length; unique */
 	size_t n_prefixes;
+	struct acl_block *filter; /* a reference; NULL: none */
 };
 
 /* Room for so many.  NULL: no memory. */
 struct rows *rows_create(size_t max_peers, size_t max_prefixes);
 void rows_destroy(struct rows *rows);
 
+/* Takes a reference of its own; NULL: none. */
+void rows_set_filter(struct rows *rows, struct acl_block *filter);
 /* Within the room; in any order. */
 void rows_add_peer(struct rows *rows, uint32_t number, const struct public_key *key);
 void rows_add_prefix(struct rows *rows, const struct prefix *prefix, uint32_t to);
@@ -47,6 +51,8 @@ struct rows_walk {
 	const struct rows *from, *to;
 	size_t peer_from, peer_to, prefix_from, prefix_to;
 	bool settings_said;
+	uint32_t filter_at; /* bytes of the filter that were said */
+	bool filter_said;
 };
 
 void rows_walk_init(struct rows_walk *walk, const struct rows *from, const struct rows *to);

@@ -246,6 +246,21 @@ commit(struct fake_forwarder *f, uint64_t generation)
 }
 
 static void
+take_filter(struct fake_forwarder *f, const struct shm_cmd_filter *c)
+{
+	uint32_t left = c->total - c->offset;
+	uint32_t n = left < SHM_FILTER_PART ? left : SHM_FILTER_PART;
+
+	if (c->offset == 0)
+		f->filter_len = 0;
+	if (c->offset != f->filter_len || c->offset + n > sizeof(f->filter))
+		abort(); // parts come in order
+	memcpy(f->filter + c->offset, c->bytes, n);
+	f->filter_len += n;
+	f->filter_total = c->total;
+}
+
+static void
 execute(struct fake_forwarder *f, const struct shm_command *c)
 {
 	struct shm_path_row *path;
@@ -278,6 +293,10 @@ execute(struct fake_forwarder *f, const struct shm_command *c)
 		at = find_prefix(f, &c->prefix);
 		if (at < f->n_prefixes)
 			f->prefixes[at] = f->prefixes[--f->n_prefixes];
+		break;
+	case SHM_CMD_FILTER:
+		f->n_rows++;
+		take_filter(f, &c->filter);
 		break;
 	case SHM_CMD_COMMIT:
 		commit(f, c->generation);

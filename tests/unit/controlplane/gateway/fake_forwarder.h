@@ -32,6 +32,8 @@ struct fake_forwarder {
 
 	uint32_t n_full, n_delta, n_refused; /* commits */
 	uint32_t n_rows;                     /* rows in the last generation that was said */
+	uint8_t filter[4096];                /* what FILTER parts said last, and how much of it */
+	uint32_t filter_len, filter_total;
 	uint32_t n_keepalive, n_unreachable, n_paths, n_sessions, n_gone;
 	uint32_t last_unreachable;
 	struct shm_cmd_session session; /* the last one, keys and all */
