@@ -2,7 +2,9 @@
 
 #include "lib/tailnet/derp_map.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -242,6 +244,87 @@ derp_map_inherit(struct derp_map *next, struct derp_map *last)
 		last->scores = NULL;
 		last->n_scores = 0;
 	}
+}
+
+// *text is the original's and becomes our own.  False: out of memory, and *text is NULL.
+static bool
+own_text(char **text)
+{
+	if (*text == NULL)
+		return true;
+	*text = strdup(*text);
+	return *text != NULL;
+}
+
+// As own_text() for an array that need not be there.
+static bool
+own_array(void *array, size_t n, size_t item_bytes)
+{
+	void *from, *own = NULL;
+
+	memcpy(&from, array, sizeof(from));
+	if (n > 0) {
+		own = malloc(n * item_bytes);
+		if (own != NULL)
+			memcpy(own, from, n * item_bytes);
+	}
+	memcpy(array, &own, sizeof(own));
+	return n == 0 || own != NULL;
+}
+
+// Every text becomes our own or NULL, so that what failed half way can be destroyed.
+static bool
+own_node(struct derp_node *node)
+{
+	bool ok = own_text(&node->name);
+
+	ok &= own_text(&node->host_name);
+	ok &= own_text(&node->cert_name);
+	ok &= own_text(&node->ipv4);
+	ok &= own_text(&node->ipv6);
+	return ok & own_text(&node->stun_test_ip);
+}
+
+static bool
+own_region(struct derp_region *region)
+{
+	bool ok = own_text(&region->code);
+
+	ok &= own_text(&region->name);
+	if (!own_array(&region->nodes, region->n_nodes, sizeof(*region->nodes))) {
+		region->n_nodes = 0;
+		return false;
+	}
+	for (size_t i = 0; i < region->n_nodes; i++)
+		ok &= own_node(&region->nodes[i]);
+	return ok;
+}
+
+int
+derp_map_copy(const struct derp_map *map, struct derp_map **ret_copy)
+{
+	struct derp_map *copy = malloc(sizeof(*copy));
+	bool ok = true;
+
+	if (copy == NULL)
+		return -ENOMEM;
+	*copy = *map;
+	if (!own_array(&copy->regions, copy->n_regions, sizeof(*copy->regions))) {
+		copy->n_regions = 0;
+		ok = false;
+	}
+	for (size_t i = 0; i < copy->n_regions; i++)
+		ok &= own_region(&copy->regions[i]);
+	if (!own_array(&copy->scores, copy->n_scores, sizeof(*copy->scores))) {
+		copy->n_scores = 0;
+		ok = false;
+	}
+	if (!ok) {
+		derp_map_destroy(copy);
+		return -ENOMEM;
+	}
+	*ret_copy = copy;
+	return 0;
 }
 
 bool

@@ -67,6 +67,9 @@ void derp_map_destroy(struct derp_map *map); /* NULL is allowed */
  */
 void derp_map_inherit(struct derp_map *next, struct derp_map *last);
 
+/* A map of its own with the same content.  0, or -ENOMEM. */
+[[nodiscard]] int derp_map_copy(const struct derp_map *map, struct derp_map **ret_copy);
+
 /* Both may be NULL. */
 bool derp_map_equal(const struct derp_map *a, const struct derp_map *b);
 
