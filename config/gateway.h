@@ -39,7 +39,7 @@
 #define CONFIG_AUTH_KEY_LEN  256   /* of an auth key, with its zero */
 #define CONFIG_TAG_LEN       128   /* "tag:name", with its zero */
 #define CONFIG_MAX_TAGS      64
-#define CONFIG_MAX_ADVERTISE 1024 /* advertised routes */
+#define CONFIG_MAX_ADVERTISE 256 /* advertised routes; with all else in a question of the API */
 
 enum config_driver {
 	CONFIG_DRIVER_AUTO,

@@ -11,6 +11,48 @@
  * dropped.  For a configuration that was refused, "why" holds lines "file:line:column: what; why;
  * what to do".
  *
+ * Who may write to the socket may ask for anything that only reads; what changes something (marked
+ * with *) is for root and for the user that the control plane runs as (SO_PEERCRED).
+ *
+ * In a tailnet, too (a gateway with a `wireguard:` section answers them with an error):
+ *
+ *   * {"cmd":"up","prefs":{...},"reset":bool,"auth_key":"...","force_reauth":bool}
+ *         Be connected, registering first if need be.  "prefs" has what was mentioned; with "reset"
+ *         everything else becomes its default.  Without "reset" nothing else changes: whether a
+ *         person must mention it is the command line's affair.  auth_key is kept in memory, until
+ *         it was used.  "force_reauth": register with a new node key also when we are registered.
+ *         {"ok":true,"warnings":["..."]} at once; how it goes on is in the status: "state",
+ *         "phase", "auth_url", "error".  The error of an earlier attempt is gone by the answer.
+ *   * {"cmd":"login", the same as up}      up with "force_reauth"
+ *   * {"cmd":"down"}                       {"ok":true}  leave, keep the registration
+ *   * {"cmd":"logout"}                     {"ok":true,"warnings":["..."]}  expire the node key at
+ *         the server, forget it here; a server that could not be told is a warning
+ *   * {"cmd":"set","prefs":{...}}          {"ok":true,"warnings":["..."]}
+ *     {"cmd":"ping","target":"address, name or node key","type":"disco","size":0,"timeout_ms":5000}
+ *         type: "disco", "tsmp", "icmp", "peerapi"; size: bytes of the message, 0 its own.
+ *         {"ok":true,"pong":{"name","address" (in the tailnet),"latency_ms","endpoint" (direct, or
+ *         null),"region" (number, 0 for none),"region_code","peer_api_port" (peerapi, else 0),
+ *         "is_self"}}; "pong" is null when none came in time.  Who is not known is an error.
+ *     {"cmd":"netcheck"}                   {"ok":true,"netcheck":{as in the status}}, after a full
+ *         round of probes, up to 10 s
+ *     {"cmd":"whois","target":"address, address:port, name or node key"}
+ *         {"ok":true,"node":{as in "peers" below, "stable_id"},"user":{"id","login_name",
+ *         "display_name"} or null,"capabilities":{name: [values]}}
+ *     {"cmd":"map"}      {"ok":true,"map":{...}}  the tailnet as we know it; its form may change
+ *     {"cmd":"derp"}     {"ok":true,"home_region","regions":[{"id","code","name","state","node"
+ *         (in use),"rx_bytes","tx_bytes","latency_ms","nodes":[{"name","host_name","ipv4","ipv6",
+ *         "derp_port","stun_port","stun_only"}]}]}; state: for people, "" for one without
+ * connection
+ *     {"cmd":"paths"}    {"ok":true,"peers":[{"name","node_key","disco_key","home_region",
+ *         "direct" (endpoint, null),"local","latency_ms","trusted_ms" (left),"relay"
+ * (bool),"region",
+ *         "candidates":[{"endpoint","sources":["..."],"latency_ms","ping_age_ms","pong_age_ms"}]}]}
+ *
+ * "prefs": login_server, hostname (text; "" the host's own), accept_routes, accept_dns, shields_up,
+ * snat_subnet_routes (bool), advertise_routes (["prefix"]), advertise_tags (["tag:name"]), ca_file
+ * (an absolute name; "" none besides the system's).  What the file's `tailnet:` section gives
+ * cannot be changed: an error that names the line, unless it is what the file says.
+ *
  * Keys of the status (null where there is no value; ages and times are seconds, counts since the
  * start of the keeper):
  *
@@ -40,6 +82,32 @@
  *     workers [{"core" (null: not pinned),"running","packets","bursts","sleeps",
  *               "cycles_per_packet" (TSC ticks; null before the first),"idle_share" (0 to 1)}]
  *     drops   {reason: count}
+ *     tailnet {...}, null with a `wireguard:` section
+ *
+ * Keys of "tailnet":
+ *
+ *     state      "NeedsLogin", "NeedsMachineAuth", "Stopped", "Starting", "Running"
+ *     auth_url   where a person logs in, or null
+ *     server     the login server in use;  connected (to it),  phase (a sentence fragment: "asking
+ *                the server for its key", ...)
+ *     from_disk  the map is the last one known, the server has not confirmed it yet
+ *     error      {"what","why","do"} or null: why it does not go on
+ *     warnings   [sentences]
+ *     domain, magic_dns_suffix, user (login name)
+ *     prefs      as above, every one;  prefs_from_file {name: line}: those that the file fixes
+ *     self       {"name","host_name","addresses":[],"node_key","key_expiry" (RFC 3339 or null),
+ *                "tags":[],"home_region","home_region_code","endpoints":[]}
+ *     netcheck   null before the first report, or {"age_s","udp","ipv4","ipv6" (bool),"global_v4",
+ *                "global_v6" (endpoint or null),"mapping_varies" (bool or null),"port_mapping":
+ *                ["UPnP","NAT-PMP","PCP"],"mapped" (endpoint or null),"preferred_region",
+ *                "regions":[{"id","code","name","latency_ms","latency_v4_ms","latency_v6_ms",
+ *                "latency_https_ms"}]}; latencies are null where nothing answered
+ *     peers      [{"name","host_name","addresses","node_key","os","user" (login name),"tags",
+ *                "online" (bool or null),"last_seen" (RFC 3339 or null),"key_expiry","expired",
+ *                "routes":[] (subnets in use through it),"path":{"kind" ("direct", "relay", "both",
+ *                "none"),"endpoint","region","region_code","latency_ms"},"home_region",
+ *                "home_region_code","active" (traffic or attempts within two minutes),"rx_bytes",
+ *                "tx_bytes","last_handshake_age_s","note" (why it is no peer of ours, or "")}]
  *
  * Without a data plane its pids are null, and workers, ports and drops are empty.
  *
@@ -49,6 +117,6 @@
 #define CONTROLPLANE_GATEWAY_GATEWAY_API_H
 
 #define GATEWAY_API_SOCKET      "control.sock" /* in the run directory; mode 0660 */
-#define GATEWAY_API_MAX_REQUEST 4096           /* bytes of a question, newline included */
+#define GATEWAY_API_MAX_REQUEST 32768          /* bytes of a question, newline included */
 
 #endif
