@@ -27,8 +27,9 @@
 #include "lib/crypto/key.h"
 #include "lib/net/addr.h"
 
-#define PATHS_MAX_OWN_ENDPOINTS 60   /* that a call-me-maybe tells */
-#define PATHS_MAX_PING_LEN      8972 /* UDP payload of a ping that was asked for */
+#define PATHS_MAX_OWN_ENDPOINTS 60         /* that a call-me-maybe tells */
+#define PATHS_MAX_PING_LEN      8972       /* UDP payload of a ping that was asked for */
+#define PATHS_MAX_PEERS         (1u << 20) /* above all their numbers */
 
 struct paths; /* opaque */
 
@@ -119,7 +120,8 @@ void paths_destroy(struct paths *paths);
 
 /*
  * Add a peer, or change it.  Another node key is another peer.  The cost grows with the peer's
- * endpoints, not with the number of peers.  0 or -ENOMEM (the peer is then as it was, or absent).
+ * endpoints, not with the number of peers.  0; ERR_FULL (no such number can be); or -ENOMEM: some
+ * of it could not be noted, and should be said again.
  */
 [[nodiscard]] int paths_set_peer(struct paths *paths,
 	uint32_t peer,
