@@ -20,6 +20,7 @@
 #include "dataplane/ctl/report.h"
 #include "dataplane/keeper/link.h"
 #include "dataplane/sandbox.h"
+#include "dataplane/table/flow_memory.h"
 #include "dataplane/worker.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -41,6 +42,8 @@ struct forwarder {
 	const struct forwarder_setup *setup;
 	struct shm_state *state;
 	struct shm_sessions *keys;
+	struct flow_memory *flow_memory;
+	struct flow_table flows;
 	void *packets;
 	struct pool *pool;
 	struct pool_cache cache; /* the main thread's */
@@ -118,8 +121,12 @@ map_regions(struct forwarder *f)
 		err = shm_region_map(s->sessions_fd, sizeof(*f->keys), true, (void **)&f->keys);
 	if (err == 0)
 		err = shm_region_map(s->packets_fd, s->packets_len, true, &f->packets);
+	if (err == 0)
+		err = shm_region_map(
+			s->flows_fd, sizeof(*f->flow_memory), true, (void **)&f->flow_memory);
 	if (err < 0)
 		return err;
+	flow_memory_use(f->flow_memory, FLOW_MEMORY_GROUPS, &f->flows);
 	madvise(f->keys, sizeof(*f->keys), MADV_DONTDUMP);
 	// Pages of keys are locked as they come into being; where the limit is too low, status says
 	// so.
@@ -250,12 +257,14 @@ static int
 create_workers(struct forwarder *f)
 {
 	unsigned n_cores = count_cores();
+	uint64_t verdict_seed[2];
 
 	// Threads that share one core would spend more on waking one another than on packets.
 	f->is_one_thread = f->n_workers == 1 && f->setup->cores[0] < 0 && n_cores == 1;
 	// The worker, which inherits it, takes naps that are about as short as the usual slack.
 	if (f->is_one_thread)
 		prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
+	random_bytes(verdict_seed, sizeof(verdict_seed));
 	for (unsigned i = 0; i < f->n_workers; i++) {
 		const struct worker_setup setup = {
 			.id = i,
@@ -268,6 +277,8 @@ create_workers(struct forwarder *f)
 			.pool = f->pool,
 			.wire = f->wire,
 			.host = f->host,
+			.flows = &f->flows,
+			.verdict_seed = { verdict_seed[0], verdict_seed[1] },
 			.main_bell = &f->bell,
 			.quiescent = &f->quiescent.of[i].rounds,
 			.tables = &f->tables,
@@ -292,6 +303,7 @@ create_apply(struct forwarder *f)
 		.sessions = { f->state, f->keys },
 		.quiescent = &f->quiescent,
 		.published = &f->tables,
+		.flows = &f->flows,
 		.max_mtu = pkt_capacity(f->setup->frame_len),
 		.calls = { send_keepalive, give_up, sessions_changed, put_event, f },
 	};

@@ -71,6 +71,23 @@ in_memory_regions_free(struct shm_state *state, struct shm_sessions *keys)
 	unmap(keys, sizeof(*keys));
 }
 
+struct flow_memory *
+in_memory_flows(void)
+{
+	struct flow_memory *flows = map(sizeof(*flows));
+
+	if (flows != NULL)
+		memcpy(flows->key, (const uint64_t[]){ 0x6b8b4567327b23c6, 0x643c986966334873 },
+			sizeof(flows->key));
+	return flows;
+}
+
+void
+in_memory_flows_free(struct flow_memory *flows)
+{
+	unmap(flows, sizeof(*flows));
+}
+
 // --- what apply asks for, as in forwarder.c ----------------------------------------------------
 
 static void
@@ -158,6 +175,8 @@ create_workers(struct in_memory *m, unsigned n, bool is_shared)
 			.pool = m->pool,
 			.wire = m->wire,
 			.host = m->host,
+			.flows = &m->flows,
+			.verdict_seed = { 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9 },
 			.main_bell = &m->bell,
 			.quiescent = &m->quiescent.of[i].rounds,
 			.tables = &m->tables,
@@ -196,6 +215,22 @@ create_rings(struct in_memory *m)
 	return 0;
 }
 
+static int
+use_flows(struct in_memory *m, const struct in_memory_config *config)
+{
+	size_t n = config->n_flow_groups != 0 ? config->n_flow_groups : FLOW_MEMORY_GROUPS;
+
+	m->flow_memory = config->flows;
+	if (m->flow_memory == NULL) {
+		m->flow_memory = in_memory_flows();
+		m->owns_flows = true;
+	}
+	if (m->flow_memory == NULL)
+		return -ENOMEM;
+	flow_memory_use(m->flow_memory, n, &m->flows);
+	return 0;
+}
+
 static uint64_t
 applied_generation(const struct in_memory *m)
 {
@@ -221,6 +256,8 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 		m->owns_regions = err == 0;
 	}
 	if (err == 0)
+		err = use_flows(m, config);
+	if (err == 0)
 		err = create_io(m, config);
 	if (err == 0)
 		err = create_workers(m, config->n_workers, config->is_shared);
@@ -231,6 +268,7 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 			.sessions = { m->state, m->keys },
 			.quiescent = &m->quiescent,
 			.published = &m->tables,
+			.flows = &m->flows,
 			.table_seed = { 0x0123456789abcdef, 0xfedcba9876543211 },
 			.max_mtu = pkt_capacity(pool_frame_length(m->pool)),
 			.calls = { send_keepalive, give_up, sessions_changed, put_event, m },
@@ -262,6 +300,8 @@ in_memory_destroy(struct in_memory *m)
 	unmap(m->packets, m->packets_len);
 	if (m->owns_regions)
 		in_memory_regions_free(m->state, m->keys);
+	if (m->owns_flows)
+		in_memory_flows_free(m->flow_memory);
 	if (m->bell.fd >= 0)
 		close(m->bell.fd);
 	free(m);
@@ -308,14 +348,41 @@ shm_addr_of(const char *text)
 }
 
 void
+in_memory_all_settings(struct in_memory *m, const struct shm_settings *settings)
+{
+	struct shm_command cmd = { .kind = SHM_CMD_SETTINGS, .settings = *settings };
+
+	row(m, cmd);
+}
+
+void
 in_memory_settings(struct in_memory *m, uint16_t mtu, const char *source4, const char *source6)
 {
-	struct shm_command cmd = { .kind = SHM_CMD_SETTINGS };
+	const struct shm_settings settings = {
+		.mtu = mtu,
+		.icmp_source4 = shm_addr_of(source4),
+		.icmp_source6 = shm_addr_of(source6),
+	};
 
-	cmd.settings.mtu = mtu;
-	cmd.settings.icmp_source4 = shm_addr_of(source4);
-	cmd.settings.icmp_source6 = shm_addr_of(source6);
-	row(m, cmd);
+	in_memory_all_settings(m, &settings);
+}
+
+void
+in_memory_filter(struct in_memory *m, const struct acl_table *table)
+{
+	uint32_t total = table != NULL ? table->size_bytes : 0, at = 0;
+
+	do {
+		struct shm_command cmd = { .kind = SHM_CMD_FILTER };
+		uint32_t n = total - at < SHM_FILTER_PART ? total - at : SHM_FILTER_PART;
+
+		cmd.filter.offset = at;
+		cmd.filter.total = total;
+		if (n > 0)
+			memcpy(cmd.filter.bytes, (const uint8_t *)table + at, n);
+		row(m, cmd);
+		at += n;
+	} while (at < total);
 }
 
 void
@@ -416,6 +483,21 @@ in_memory_path(struct in_memory *m, uint32_t peer, const char *remote, const cha
 	in_memory_command(m, &cmd);
 }
 
+void
+in_memory_relay_path(struct in_memory *m, uint32_t peer, const char *remote)
+{
+	struct shm_command cmd = { .kind = SHM_CMD_PATH };
+
+	cmd.path.peer = peer;
+	if (remote != NULL) {
+		struct pkt_outer outer = in_memory_outer(remote, NULL);
+
+		memcpy(&cmd.path.path, &outer, sizeof(outer));
+	}
+	cmd.path.path.relay = 1;
+	in_memory_command(m, &cmd);
+}
+
 static void
 fill_key(uint8_t key[SHM_KEY_LEN], uint8_t byte, uint32_t one_index, uint32_t other_index)
 {
@@ -456,6 +538,22 @@ in_memory_wait_event(struct in_memory *m, enum shm_event_kind kind, struct shm_e
 		if (ret_event->kind == kind)
 			return true;
 	return false;
+}
+
+bool
+in_memory_inject(struct in_memory *m, enum shm_packet_kind kind, const void *data, size_t len)
+{
+	struct shm_packet *slot = shm_ring_reserve(&m->inject);
+
+	if (slot == NULL || len > SHM_PACKET_LEN)
+		return false;
+	memset(slot, 0, sizeof(*slot) - sizeof(slot->data));
+	slot->kind = kind;
+	slot->len = (uint32_t)len;
+	slot->peer = SHM_NO_PEER;
+	memcpy(slot->data, data, len);
+	shm_ring_publish(&m->inject);
+	return true;
 }
 
 bool

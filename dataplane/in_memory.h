@@ -19,6 +19,7 @@
 #include "dataplane/ctl/apply.h"
 #include "dataplane/ctl/report.h"
 #include "dataplane/io/pool.h"
+#include "dataplane/table/flow_memory.h"
 #include "dataplane/worker.h"
 #include "lib/shm/ring.h"
 #include "lib/shm/shm_abi.h"
@@ -36,12 +37,17 @@ struct in_memory_config {
 	bool is_shared;            /* even a lone worker works as if there were others */
 	bool small_pages;          /* no huge page, however many sessions */
 	struct shm_sessions *keys; /* the same */
+	struct flow_memory *flows; /* the same, but on its own; NULL: new */
+	size_t n_flow_groups;      /* a power of two; 0: as in the forwarder */
 };
 
 struct in_memory {
 	struct shm_state *state;
 	struct shm_sessions *keys;
 	bool owns_regions;
+	struct flow_memory *flow_memory;
+	bool owns_flows;
+	struct flow_table flows;
 	void *packets;
 	size_t packets_len;
 	struct pool *pool;
@@ -66,6 +72,10 @@ struct in_memory {
 [[nodiscard]] int in_memory_regions(struct shm_state **ret_state, struct shm_sessions **ret_keys);
 void in_memory_regions_free(struct shm_state *state, struct shm_sessions *keys);
 
+/* The same for flows, with a key.  NULL: no memory. */
+struct flow_memory *in_memory_flows(void);
+void in_memory_flows_free(struct flow_memory *flows);
+
 /* Returns 0 or -errno.  aead_init() was called before. */
 [[nodiscard]] int in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m);
 void in_memory_destroy(struct in_memory *m);
@@ -80,6 +90,10 @@ void in_memory_command(struct in_memory *m, const struct shm_command *cmd);
 void in_memory_begin(struct in_memory *m, bool full);
 void
 in_memory_settings(struct in_memory *m, uint16_t mtu, const char *source4, const char *source6);
+/* The same, all of them. */
+void in_memory_all_settings(struct in_memory *m, const struct shm_settings *settings);
+/* A packet filter's table in parts; NULL: none from now on. */
+void in_memory_filter(struct in_memory *m, const struct acl_table *table);
 void in_memory_peer(struct in_memory *m, uint32_t peer);
 void in_memory_peer_gone(struct in_memory *m, uint32_t peer);
 void in_memory_prefix(struct in_memory *m, const char *prefix, uint32_t to);
@@ -88,6 +102,8 @@ uint32_t in_memory_commit(struct in_memory *m);
 
 /* remote: "address:port", NULL for "no path".  local: address text or NULL. */
 void in_memory_path(struct in_memory *m, uint32_t peer, const char *remote, const char *local);
+/* The same through a relay, or (remote not NULL) both ways. */
+void in_memory_relay_path(struct in_memory *m, uint32_t peer, const char *remote);
 
 struct in_memory_session {
 	uint32_t peer;
@@ -109,6 +125,8 @@ bool in_memory_event(struct in_memory *m, struct shm_event *ret_event);
 /* Eat events up to one of this kind. */
 bool
 in_memory_wait_event(struct in_memory *m, enum shm_event_kind kind, struct shm_event *ret_event);
+/* A packet of the control plane's: SHM_PKT_WIRE from a relay, or SHM_PKT_INNER.  False: no room. */
+bool in_memory_inject(struct in_memory *m, enum shm_packet_kind kind, const void *data, size_t len);
 /* The oldest datagram handed to the control plane. */
 bool in_memory_punted(struct in_memory *m, struct shm_packet *ret_packet);
 

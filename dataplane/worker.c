@@ -26,6 +26,9 @@
 #define SLEEP_MAX_MS  500 /* so that packets that wait for ever are found */
 #define ICMP_RATE_PPS 200
 #define ICMP_BURST    50
+#define TSMP_RATE_PPS 50 // to the control plane
+#define TSMP_BURST    20
+#define N_VERDICTS    4096
 
 int
 worker_create(const struct worker_setup *setup, struct worker_thread **ret_worker)
@@ -41,7 +44,8 @@ worker_create(const struct worker_setup *setup, struct worker_thread **ret_worke
 	w = &t->w;
 	w->waiting = calloc(SHM_MAX_PEERS, sizeof(*w->waiting));
 	w->waiting_peers = calloc(SHM_MAX_PEERS, sizeof(*w->waiting_peers));
-	if (t->bell.fd < 0 || w->waiting == NULL || w->waiting_peers == NULL) {
+	if (t->bell.fd < 0 || w->waiting == NULL || w->waiting_peers == NULL ||
+		verdict_cache_create(N_VERDICTS, setup->verdict_seed, &w->verdicts) < 0) {
 		worker_destroy(t);
 		return -ENOMEM;
 	}
@@ -55,9 +59,11 @@ worker_create(const struct worker_setup *setup, struct worker_thread **ret_worke
 	w->events = &t->events;
 	w->punt = &t->punt;
 	w->main_bell = setup->main_bell;
+	w->flows = setup->flows;
 	w->max_waiting = pool_frame_count(setup->pool) / 8;
 	pool_cache_init(&w->pool, setup->pool);
 	icmp_limiter_init(&w->icmp_limit, ICMP_RATE_PPS, ICMP_BURST);
+	icmp_limiter_init(&w->tsmp_limit, TSMP_RATE_PPS, TSMP_BURST);
 	w->counters->core = setup->core;
 	*ret_worker = t;
 	return 0;
@@ -72,6 +78,7 @@ worker_destroy(struct worker_thread *t)
 		close(t->bell.fd);
 	free(t->w.waiting);
 	free(t->w.waiting_peers);
+	verdict_cache_destroy(t->w.verdicts);
 	free(t);
 }
 

@@ -25,6 +25,8 @@ struct worker_setup {
 	struct pool *pool;
 	struct port *wire;
 	struct port *host;
+	struct flow_table *flows; /* of all workers */
+	uint64_t verdict_seed[2]; /* random */
 	struct doorbell *main_bell;
 	_Atomic uint64_t *quiescent;
 	_Atomic(const struct tables *) *tables; /* what the main thread has published */

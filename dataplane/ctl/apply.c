@@ -76,12 +76,15 @@ remove_session(struct apply *a, const struct shm_cmd_session_gone *cmd)
 static void
 set_path(struct apply *a, const struct shm_cmd_path *cmd)
 {
+	struct shm_path relay_only = { .relay = 1 }, none = {};
 	const struct shm_path *path = &cmd->path;
 
-	if (cmd->peer >= SHM_MAX_PEERS ||
+	if (cmd->peer >= SHM_MAX_PEERS || path->relay > 1 ||
 		(path->family != 0 && path->family != 4 && path->family != 6) ||
 		(path->family != 0 && path->remote_port == 0))
 		return;
+	if (path->family == 0) // as packets from a relay say it, see report_take_injected()
+		path = path->relay != 0 ? &relay_only : &none;
 	if (!generation_has_peer(a, cmd->peer) && a->open_generation == 0)
 		return;
 	if (a->open_generation != 0)

@@ -13,6 +13,7 @@
 #include "dataplane/quiescent.h"
 #include "dataplane/table/fib.h"
 #include "dataplane/table/session.h"
+#include "lib/policy/flow_table.h"
 #include "lib/shm/shm_abi.h"
 
 #define APPLY_MAX_RETIRED 1024
@@ -31,14 +32,17 @@ struct apply {
 	struct session_table sessions;
 	struct quiescent *quiescent;
 	_Atomic(const struct tables *) *published;
+	struct flow_table *flows;
 	uint64_t table_seed[2]; /* random: set by the owner */
 	uint32_t max_mtu;       /* that packet buffers have room for */
 	struct apply_calls calls;
 
 	uint32_t tables_serial; /* of the last tables published */
+	uint64_t filter_serial; /* of the last packet filter; workers remember verdicts by it */
 
 	uint64_t open_generation; /* between BEGIN and COMMIT; 0: none */
 	bool open_full;
+	uint32_t open_filter_total;    /* bytes, as its parts say; 0: none came */
 	uint32_t open_base_prefixes;   /* rows that were there before */
 	enum shm_refusal open_refusal; /* first thing wrong in the open generation; 0: none */
 	uint64_t *path_seen; /* bitmap: peers whose path came inside the open generation */

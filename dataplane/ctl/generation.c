@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/ctl/filter.h"
 #include "dataplane/ctl/retire.h"
 
 #define MIN_MTU 576
@@ -61,6 +62,7 @@ begin(struct apply *a, const struct shm_command *cmd)
 		next->n_prefixes = applied->n_prefixes;
 	}
 	a->open_base_prefixes = next->n_prefixes;
+	filter_begin(a, applied, next);
 }
 
 static void
@@ -129,7 +131,8 @@ generation_row(struct apply *a, const struct shm_command *cmd)
 		return; // the commit that belongs to it will be refused
 	switch ((enum shm_command_kind)cmd->kind) {
 	case SHM_CMD_SETTINGS:
-		if (cmd->settings.mtu < MIN_MTU || cmd->settings.mtu > a->max_mtu)
+		if (cmd->settings.mtu < MIN_MTU || cmd->settings.mtu > a->max_mtu ||
+			cmd->settings.filter > SHM_FILTER_SHIELDS_UP)
 			refuse(a, SHM_REFUSED_ROW);
 		else
 			next->settings = cmd->settings;
@@ -144,6 +147,10 @@ generation_row(struct apply *a, const struct shm_command *cmd)
 	case SHM_CMD_PREFIX:
 	case SHM_CMD_PREFIX_GONE:
 		add_prefix(a, &cmd->prefix, cmd->kind == SHM_CMD_PREFIX_GONE);
+		break;
+	case SHM_CMD_FILTER:
+		if (!filter_part(a, half(a, true), next, &cmd->filter))
+			refuse(a, SHM_REFUSED_FILTER);
 		break;
 	default:
 		break;
@@ -324,6 +331,7 @@ generation_publish_applied(struct apply *a)
 		applied->generation, a->table_seed, &tables);
 	if (err < 0)
 		return err;
+	tables->acl = filter_take_up(a, applied);
 	publish(a, tables);
 	return 0;
 }
@@ -340,17 +348,23 @@ generation_commit(struct apply *a, uint64_t generation)
 		return SHM_REFUSED_BASE;
 	a->open_generation = 0;
 	refusal = a->open_refusal != 0 ? a->open_refusal : settle_prefixes(a, next);
+	if (refusal == 0 && !filter_settle(a, next))
+		refusal = SHM_REFUSED_FILTER;
 	if (refusal != 0)
 		return refusal;
 	if (tables_create(next->prefixes, next->n_prefixes, &next->settings, generation,
 		    a->table_seed, &tables) < 0)
 		return SHM_REFUSED_FULL;
+	tables->acl = filter_of(a, next);
 
 	// Before the new tables: they may give a peer's number to somebody else.  A death from here
 	// to the flip costs those peers their sessions, nothing more.
 	unlink_sessions(a, old, next);
 	publish(a, tables);
 	next->generation = generation;
+	if (old->settings.filter != SHM_FILTER_SHIELDS_UP &&
+		next->settings.filter == SHM_FILTER_SHIELDS_UP)
+		flow_table_clear(a->flows);
 	old->leaving = 1; // a death from the flip on: generation_finish_commit()
 	atomic_store_explicit(&state->applied_which,
 		(atomic_load_explicit(&state->applied_which, memory_order_relaxed) & 1) ^ 1,

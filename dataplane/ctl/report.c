@@ -76,21 +76,31 @@ rings_bell(struct rings *r)
 		return; // full counter: it rings already
 }
 
-static void
-report_punt(struct rings *r, const struct pkt *p, uint64_t *dropped)
+// What there may be much of leaves room to handshakes.
+static bool
+has_punt_room(struct rings *r, bool is_urgent)
 {
-	struct shm_packet *slot;
+	return is_urgent || shm_ring_used(&r->punt) < SHM_N_PACKETS - SHM_N_PUNT_URGENT;
+}
 
-	if (!r->attached || p->len > SHM_PACKET_LEN ||
-		(slot = shm_ring_reserve(&r->punt)) == NULL) {
-		(*dropped)++;
+static void
+report_punt(struct rings *r, const struct pkt *p, uint64_t *drops)
+{
+	bool is_relayed = p->kind == PKT_RELAY, is_urgent = p->kind == PKT_WIRE;
+	struct shm_packet *slot = NULL;
+
+	if (r->attached && p->len <= SHM_PACKET_LEN && has_punt_room(r, is_urgent))
+		slot = shm_ring_reserve(&r->punt);
+	if (slot == NULL) {
+		drops[is_relayed ? DROP_RELAY_FULL : DROP_PUNT_FULL]++;
 		return;
 	}
 	memset(slot, 0, sizeof(*slot) - sizeof(slot->data));
-	slot->kind = SHM_PKT_WIRE;
+	slot->kind = is_relayed ? SHM_PKT_RELAY : is_urgent ? SHM_PKT_WIRE : SHM_PKT_TSMP;
 	slot->len = p->len;
-	slot->peer = SHM_NO_PEER;
-	memcpy(&slot->path, p->outer, sizeof(slot->path));
+	slot->peer = is_urgent ? SHM_NO_PEER : p->peer;
+	if (is_urgent)
+		memcpy(&slot->path, p->outer, sizeof(slot->path));
 	memcpy(slot->data, p->data, p->len);
 	shm_ring_publish(&r->punt);
 	r->rang_needed = true;
@@ -115,8 +125,7 @@ report_worker(struct rings *r, struct apply *a, struct worker_thread *t, struct 
 	}
 	while ((n = pkt_ring_get(&t->punt, pkts, BURST_MAX)) > 0) {
 		for (uint32_t i = 0; i < n; i++)
-			report_punt(r, pkts[i],
-				&a->sessions.state->workers[SHM_MAIN_ROW].drops[DROP_PUNT_FULL]);
+			report_punt(r, pkts[i], a->sessions.state->workers[SHM_MAIN_ROW].drops);
 		pool_put(pool, pkts, n);
 	}
 }
@@ -137,8 +146,11 @@ report_take_injected(struct rings *r, struct pool_cache *pool)
 		pool_put(pool, &p, 1);
 		return NULL;
 	}
+	if (copy.path.family != 4 && copy.path.family != 6)
+		copy.path = (struct shm_path){ .relay = 1 };
 	p->kind = copy.kind == SHM_PKT_WIRE ? PKT_WIRE : PKT_INNER;
 	p->len = copy.len;
+	p->port = PKT_PORT_OWN;
 	p->flow_hash = 0;
 	memcpy(&p->rx_outer, &copy.path, sizeof(p->rx_outer));
 	p->outer_tag = pkt_outer_tag(&p->rx_outer);

@@ -8,8 +8,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "dataplane/table/flow_memory.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
+#include "lib/crypto/key.h"
 #include "lib/shm/region.h"
 #include "lib/shm/shm_abi.h"
 
@@ -17,6 +19,26 @@
 
 #define N_FRAMES 16384u
 #define HUGE_LEN ((size_t)2 << 20)
+
+// What an outbound packet opened shall stay open while forwarders come and go.
+static int
+open_flows(int *ret_fd)
+{
+	int fd = shm_region_create("sluice-flows", sizeof(struct flow_memory), false, NULL);
+	uint64_t key[2];
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	random_bytes(key, sizeof(key));
+	n = pwrite(fd, key, sizeof(key), offsetof(struct flow_memory, key));
+	if (n != sizeof(key)) {
+		close(fd);
+		return -EIO;
+	}
+	*ret_fd = fd;
+	return 0;
+}
 
 static int
 open_regions(struct holdings *h)
@@ -30,7 +52,8 @@ open_regions(struct holdings *h)
 		shm_region_create("sluice-sessions", sizeof(struct shm_sessions), false, NULL);
 	h->notes_fd = shm_region_create("sluice-notes", sizeof(struct shm_notes), false, NULL);
 	s->packets_fd = shm_region_create("sluice-packets", s->packets_len, true, &huge);
-	if (s->state_fd < 0 || s->sessions_fd < 0 || h->notes_fd < 0 || s->packets_fd < 0) {
+	if (s->state_fd < 0 || s->sessions_fd < 0 || h->notes_fd < 0 || s->packets_fd < 0 ||
+		open_flows(&s->flows_fd) < 0) {
 		log_err("shared memory cannot be made: %s; free memory or raise the limit",
 			err_str(s->packets_fd < 0 ? s->packets_fd : -ENOMEM));
 		return -ENOMEM;
@@ -106,6 +129,7 @@ holdings_open(const struct config_gateway *config, struct holdings *ret)
 		.setup = { .state_fd = -1,
 			.sessions_fd = -1,
 			.packets_fd = -1,
+			.flows_fd = -1,
 			.link = -1,
 			.bell_dp = -1,
 			.bell_cp = -1,
@@ -142,8 +166,8 @@ void
 holdings_close(struct holdings *h)
 {
 	struct forwarder_setup *s = &h->setup;
-	const int fds[] = { s->state_fd, s->sessions_fd, s->packets_fd, s->bell_dp, s->bell_cp,
-		h->state_ro_fd, h->notes_fd };
+	const int fds[] = { s->state_fd, s->sessions_fd, s->packets_fd, s->flows_fd, s->bell_dp,
+		s->bell_cp, h->state_ro_fd, h->notes_fd };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		close_if_open(fds[i]);

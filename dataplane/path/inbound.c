@@ -16,6 +16,7 @@ inbound_run(struct worker *w, struct burst *b)
 	keypair_lookup(w, b); // receiver index -> session; other messages to the control plane
 	decrypt(w, b);        // authenticate and open in place, accept the counter
 	source_check(w, b);   // inner source belongs to the peer that sent it
+	acl_inbound(w, b);    // a member of a tailnet: its filter
 	route_inner(w, b);    // ECN, MSS; packets for other peers go to w->to_peers
 	host_transmit(w, b);
 

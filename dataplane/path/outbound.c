@@ -12,13 +12,15 @@ outbound_run_with_peer(struct worker *w, struct burst *b)
 {
 	session_select(w, b); // peer -> current session; none: wait, and ask for one
 	encrypt(w, b);        // counter, padding, seal in place, header, outer address
+	relay_transmit(w, b); // peers without a direct path that is known to work
 	wire_transmit(w, b);
 }
 
 void
 outbound_run(struct worker *w, struct burst *b)
 {
-	peer_lookup(w, b); // inner destination -> peer; MTU, MSS, ICMP errors
+	peer_lookup(w, b);  // inner destination -> peer; MTU, MSS, ICMP errors
+	acl_outbound(w, b); // a member of a tailnet: its filter
 	outbound_run_with_peer(w, b);
 }
 
@@ -34,6 +36,7 @@ outbound_run_to_peers(struct worker *w)
 
 		b->n = 0;
 		peer_lookup_between_peers(w, &now);
+		acl_outbound(w, &now);
 		outbound_run_with_peer(w, &now);
 	}
 }

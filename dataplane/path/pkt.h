@@ -29,7 +29,12 @@ enum pkt_kind {
 	PKT_WIRE,      /* UDP payload from a wire port */
 	PKT_INNER,     /* IP packet from the host port or a LAN port */
 	PKT_KEEPALIVE, /* empty, to be sealed for `peer` */
+	PKT_RELAY,     /* a sealed message on its way to the control plane, for `peer`'s relay */
+	PKT_TSMP,      /* an inner packet from `peer` on its way to the control plane */
 };
+
+/* pkt.port of what did not come by a port: our own answers, and what the control plane injected. */
+#define PKT_PORT_OWN UINT8_MAX
 
 /* What decrypt has to look into once the packet has proven to be authentic. */
 #define PKT_FROM_ELSEWHERE 1 /* it did not come from where its peer is expected */
@@ -79,7 +84,7 @@ struct pkt {
 	struct pkt *next;   /* in a list of packets that wait */
 	uint32_t flow_hash; /* same for all packets of a flow; set by the driver that received it */
 	uint8_t kind;       /* enum pkt_kind */
-	uint8_t port;       /* index of the port it came by */
+	uint8_t port;       /* index of the port it came by, or PKT_PORT_OWN */
 	uint8_t outer_ecn;  /* two bits, of the outer header it came in or leaves with */
 	uint8_t flags;      /* PKT_...; inbound only */
 	uint32_t outer_tag; /* received from a wire: pkt_outer_tag() of rx_outer; set by the driver

@@ -23,6 +23,7 @@
 	X(STEP_AEAD_OPEN, "aead_open")           \
 	X(STEP_DECRYPT, "decrypt")               \
 	X(STEP_SOURCE_CHECK, "source_check")     \
+	X(STEP_ACL, "acl")                       \
 	X(STEP_ROUTE_INNER, "route_inner")       \
 	X(STEP_HOST_TRANSMIT, "host_transmit")   \
 	X(STEP_HOST_RX, "host_rx")               \

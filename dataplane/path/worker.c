@@ -35,9 +35,16 @@ worker_event(struct worker *w,
 void
 worker_punt(struct worker *w, struct pkt *p)
 {
-	if (pkt_ring_put(w->punt, &p, 1) == 0) {
-		drop(w, p, DROP_PUNT_FULL);
-		return;
-	}
-	doorbell_ring(w->main_bell);
+	worker_punt_all(w, &p, 1, DROP_PUNT_FULL);
+}
+
+void
+worker_punt_all(struct worker *w, struct pkt *const *pkts, uint32_t n, enum drop_reason reason)
+{
+	uint32_t taken = pkt_ring_put(w->punt, pkts, n);
+
+	for (uint32_t i = taken; i < n; i++)
+		drop(w, pkts[i], reason);
+	if (taken > 0)
+		doorbell_ring(w->main_bell);
 }

@@ -17,6 +17,7 @@
 #include "dataplane/table/fib.h"
 #include "dataplane/table/session.h"
 #include "lib/net/icmp.h"
+#include "lib/policy/acl_burst.h"
 #include "lib/shm/shm_abi.h"
 
 /* Packets of one peer that wait for a session, and when this worker last told about the peer. */
@@ -57,9 +58,15 @@ struct worker {
 	uint32_t n_waiting; /* packets, all peers */
 	uint32_t max_waiting;
 
+	struct flow_table *flows; /* of all workers, in the keeper's memory */
+	struct verdict_cache *verdicts;
+	uint32_t n_relayed; /* of the burst that was sealed last: packets with a relay in their path
+	                     */
+
 	struct icmp_limiter icmp_limit;
-	struct event_ring *events; /* consumer: the main thread */
-	struct pkt_ring *punt;     /* consumer: the main thread */
+	struct icmp_limiter tsmp_limit; /* of what goes to the control plane */
+	struct event_ring *events;      /* consumer: the main thread */
+	struct pkt_ring *punt;          /* consumer: the main thread */
 	struct doorbell *main_bell;
 
 	struct path_ticks *ticks; /* NULL: nobody measures */
@@ -79,5 +86,8 @@ bool worker_event(struct worker *w,
 
 /* Hand a datagram to the control plane.  Takes ownership. */
 void worker_punt(struct worker *w, struct pkt *p);
+/* The same for many, with one bell; `reason`: of dropping those for which there is no room. */
+void
+worker_punt_all(struct worker *w, struct pkt *const *pkts, uint32_t n, enum drop_reason reason);
 
 #endif

@@ -82,7 +82,7 @@ void
 encrypt(struct worker *w, struct burst *b)
 {
 	struct aead_job jobs[BURST_MAX];
-	uint32_t kept = 0;
+	uint32_t kept = 0, n_relayed = 0;
 
 	take_counters(w, b);
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -93,7 +93,7 @@ encrypt(struct worker *w, struct burst *b)
 			continue;
 		}
 		p->outer = session_path(&w->sessions, p->peer);
-		if (p->outer->family == 0) {
+		if ((p->outer->family | p->outer->relay) == 0) {
 			drop(w, p, DROP_NO_PATH);
 			continue;
 		}
@@ -102,10 +102,12 @@ encrypt(struct worker *w, struct burst *b)
 			continue;
 		}
 		p->outer_ecn = p->kind == PKT_KEEPALIVE ? 0 : ecn_encapsulate(b->view[i].ecn);
+		n_relayed += p->outer->relay;
 		prepare(w, p, &jobs[kept]);
 		b->pkt[kept++] = p;
 	}
 	b->n = kept;
+	w->n_relayed = n_relayed;
 	step_done(w->ticks, STEP_ENCRYPT);
 	if (kept > 0)
 		aead_seal(jobs, kept);

@@ -13,18 +13,20 @@ source_for(const struct worker *w, const struct ip_view *v)
 }
 
 static void
-send_answer(struct worker *w, struct pkt *answer, bool to_host)
+answer_host(struct worker *w, struct pkt *answer)
+{
+	if (w->host->ops->tx(w->host, w->id, &answer, 1) == 0)
+		drop(w, answer, DROP_TX_FULL);
+}
+
+void
+answer_peer(struct worker *w, struct pkt *answer)
 {
 	struct burst *out = &w->to_peers;
-	struct ip_view *v;
+	struct ip_view *v = &out->view[out->n]; // not looked at beyond the end
 
 	answer->kind = PKT_INNER;
-	if (to_host) {
-		if (w->host->ops->tx(w->host, w->id, &answer, 1) == 0)
-			drop(w, answer, DROP_TX_FULL);
-		return;
-	}
-	v = &out->view[out->n]; // not looked at beyond the end
+	answer->port = PKT_PORT_OWN;
 	if (out->n == BURST_MAX || !ip_parse(answer->data, answer->len, v)) {
 		drop(w, answer, DROP_TX_FULL);
 		return;
@@ -52,10 +54,12 @@ refuse(struct worker *w,
 
 		answer->len = icmp_error_build(error, p->data, v, source, mtu, answer->data,
 			room < ICMP_ERROR_MAX ? room : ICMP_ERROR_MAX);
-		if (answer->len > 0)
-			send_answer(w, answer, to_host);
-		else
+		if (answer->len == 0)
 			pool_put(&w->pool, &answer, 1);
+		else if (to_host)
+			answer_host(w, answer);
+		else
+			answer_peer(w, answer);
 	}
 	drop(w, p, reason);
 }

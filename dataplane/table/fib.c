@@ -73,6 +73,9 @@ tables_create(const struct shm_prefix_row *rows,
 	tables->mtu = settings->mtu;
 	tables->icmp_source4 = icmp_source(&settings->icmp_source4, ADDR_V4);
 	tables->icmp_source6 = icmp_source(&settings->icmp_source6, ADDR_V6);
+	tables->filter = settings->filter;
+	tables->peer_api_port4 = settings->peer_api_port4;
+	tables->peer_api_port6 = settings->peer_api_port6;
 	err = build_fib(&tables->fib, rows, n, seed);
 	if (err < 0) {
 		tables_destroy(tables);

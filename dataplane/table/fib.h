@@ -16,6 +16,7 @@
 
 #include "lib/net/exact_table.h"
 #include "lib/net/prefix_table.h"
+#include "lib/policy/acl_table.h"
 #include "lib/shm/shm_abi.h"
 
 #define FIB_NOBODY 0x7ffffffdu /* ours to refuse; anything less is a peer's number */
@@ -35,6 +36,10 @@ struct tables {
 	uint32_t mtu;             /* of inner packets */
 	struct addr icmp_source4; /* ADDR_NONE: no ICMP error in this family */
 	struct addr icmp_source6;
+	uint32_t filter;             /* enum shm_filter */
+	const struct acl_table *acl; /* checked; NULL: none.  In the keeper's memory; set by who
+	                                publishes */
+	uint16_t peer_api_port4, peer_api_port6; /* ours; 0: none */
 };
 
 /*

@@ -30,7 +30,7 @@ fill(struct session_table *t, uint32_t slot, const struct shm_cmd_session *cmd)
 	struct shm_session_rx *rx = &t->keys->rx[slot];
 	struct shm_session_tx *tx = &t->keys->tx[slot];
 	struct shm_session_row *row = &t->state->sessions[slot];
-	const struct pkt_outer *path = session_path(t, cmd->peer);
+	const struct shm_path *path = (const struct shm_path *)session_path(t, cmd->peer);
 
 	if (slot >= atomic_load_explicit(&t->state->sessions_end, memory_order_relaxed)) {
 		use_huge_pages(t, slot, cmd->peer);
@@ -51,8 +51,7 @@ fill(struct session_table *t, uint32_t slot, const struct shm_cmd_session *cmd)
 	rx->birth_ns = cmd->birth_ns;
 	atomic_store_explicit(
 		&rx->is_confirmed, cmd->role == SHM_ROLE_INITIATOR, memory_order_relaxed);
-	atomic_store_explicit(
-		&rx->path_tag, path->family != 0 ? pkt_outer_tag(path) : 0, memory_order_relaxed);
+	atomic_store_explicit(&rx->path_tag, session_path_tag(path), memory_order_relaxed);
 
 	atomic_store_explicit(&rx->source, 0, memory_order_relaxed);
 
@@ -206,12 +205,12 @@ session_set_path(struct session_table *t, uint32_t peer, const struct shm_path *
 		shm_keypairs_next(word) };
 	uint32_t tag;
 
-	if (row->path[which].family == 0 && row->path[which ^ 1].family == 0)
+	if (session_path_tag(&row->path[0]) == 0 && session_path_tag(&row->path[1]) == 0)
 		shm_huge_page_row(t->state->paths, sizeof(t->state->paths), sizeof(*row), peer);
 	row->path[which] = *path;
 	atomic_store_explicit(&row->which, which, memory_order_release);
 
-	tag = path->family != 0 ? pkt_outer_tag((const struct pkt_outer *)path) : 0;
+	tag = session_path_tag(path);
 	for (unsigned i = 0; i < 3; i++)
 		if (slots[i] != 0)
 			atomic_store_explicit(

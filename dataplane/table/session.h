@@ -154,6 +154,14 @@ session_promote(const struct session_table *t, uint32_t peer, uint32_t slot, uin
 	return true;
 }
 
+/* What a session's line says of where its peer is expected: the direct path, or only the relay. */
+static inline uint32_t
+session_path_tag(const struct shm_path *path)
+{
+	return (path->family | path->relay) != 0 ? pkt_outer_tag((const struct pkt_outer *)path)
+	                                         : 0;
+}
+
 /* --- for the main thread --- */
 
 /*

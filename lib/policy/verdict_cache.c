@@ -15,15 +15,12 @@ verdict_cache_create(size_t entries, const uint64_t seed[2], struct verdict_cach
 		return -E2BIG;
 	while (n < entries)
 		n *= 2;
-	c = calloc(1, sizeof(*c));
+	// One block of zeros, so that its pages are made when they are used.
+	c = calloc(1, sizeof(*c) + (n + 1) * sizeof(*c->entries));
 	if (c == NULL)
 		return -ENOMEM;
-	c->entries = aligned_alloc(sizeof(*c->entries), n * sizeof(*c->entries));
-	if (c->entries == NULL) {
-		free(c);
-		return -ENOMEM;
-	}
-	memset(c->entries, 0, n * sizeof(*c->entries));
+	c->entries = (struct verdict_entry *)(((uintptr_t)(c + 1) + sizeof(*c->entries) - 1) &
+					      ~(uintptr_t)(sizeof(*c->entries) - 1));
 	c->mask = n - 1;
 	c->seed[0] = seed[0];
 	c->seed[1] = seed[1];
@@ -34,8 +31,5 @@ verdict_cache_create(size_t entries, const uint64_t seed[2], struct verdict_cach
 void
 verdict_cache_destroy(struct verdict_cache *c)
 {
-	if (c == NULL)
-		return;
-	free(c->entries);
 	free(c);
 }
