@@ -280,6 +280,8 @@ paths_set_peer(struct paths *paths, uint32_t peer, const struct paths_peer *want
 		if (err < 0)
 			return err;
 	}
+	if (m->is_wireguard_only != wanted->is_wireguard_only)
+		choice_forget(m);
 	m->home_region = wanted->home_region;
 	m->is_wireguard_only = wanted->is_wireguard_only;
 	m->is_expired = wanted->is_expired;
