@@ -110,7 +110,7 @@ struct config_gateway {
 	char interface[CONFIG_INTERFACE_LEN]; /* the host port; default "sluice0" */
 	uint32_t routing_table;               /* default CONFIG_DEFAULT_TABLE */
 
-	/* tailnet; without it, all of it has its defaults */
+	/* tailnet; for a gateway with `wireguard:` all of it is zero */
 	bool is_tailnet;
 	struct config_tailnet tailnet;
 

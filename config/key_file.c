@@ -2,6 +2,7 @@
 
 #include "config/key_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,16 +15,18 @@
 #include "lib/base/err.h"
 #include "lib/base/secret.h"
 
-#define READ_BYTES 256 // more than a key with white space around it
+#define READ_BYTES 512 // more than a key with white space around it
+
+static_assert(READ_BYTES > CONFIG_AUTH_KEY_LEN, "what is too long is seen");
 
 #define advise(advice, ...) snprintf((advice), KEY_FILE_ADVICE_LEN, __VA_ARGS__)
 
 static const char *
-open_advice(int err)
+open_advice(int err, const char *where_from)
 {
 	switch (err) {
 	case -ENOENT:
-		return "make one with `sluice genkey` (or genpsk), or correct the name";
+		return where_from;
 	case -EACCES:
 		return "run as the user that owns the file";
 	default:
@@ -102,37 +105,94 @@ read_content(int fd, char content[static READ_BYTES], size_t *ret_len)
 	return 0;
 }
 
-int
-key_file_read(const char *path, struct secret_key *ret_key, char advice[static KEY_FILE_ADVICE_LEN])
+// What is in the file; `where_from` is what to do when there is none.
+static int
+read_secret_file(const char *path,
+	const char *where_from,
+	char content[static READ_BYTES],
+	size_t *ret_len,
+	char advice[static KEY_FILE_ADVICE_LEN])
 {
-	char content[READ_BYTES];
-	size_t len = 0;
 	int fd, err;
 
 	// Not blocking: a FIFO would wait for a writer for ever.
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
 		err = -errno;
-		advise(advice, "cannot be opened; %s; %s", strerror(-err), open_advice(err));
+		advise(advice, "cannot be opened; %s; %s", strerror(-err),
+			open_advice(err, where_from));
 		return err;
 	}
 	err = check_file(fd, advice);
-	if (err < 0)
-		goto close_file;
-	err = read_content(fd, content, &len);
-	if (err < 0) {
-		advise(advice, "cannot be read; %s; correct the name", strerror(-err));
-		goto wipe;
+	if (err == 0) {
+		err = read_content(fd, content, ret_len);
+		if (err < 0)
+			advise(advice, "cannot be read; %s; correct the name", strerror(-err));
 	}
-	err = parse_content(content, len, ret_key);
-	if (err < 0)
-		advise(advice,
-			"holds no key; a key is 44 characters of base64 on one line; make one with "
-			"`sluice genkey` (or genpsk)");
-wipe:
-	secret_wipe(content, sizeof(content));
-close_file:
 	close(fd);
+	return err;
+}
+
+int
+key_file_read(const char *path, struct secret_key *ret_key, char advice[static KEY_FILE_ADVICE_LEN])
+{
+	char content[READ_BYTES];
+	size_t len = 0;
+	int err;
+
+	err = read_secret_file(path,
+		"make one with `sluice genkey` (or genpsk), or correct the name", content, &len,
+		advice);
+	if (err == 0) {
+		err = parse_content(content, len, ret_key);
+		if (err < 0)
+			advise(advice,
+				"holds no key; a key is 44 characters of base64 on one line; make "
+				"one with `sluice genkey` (or genpsk)");
+	}
+	secret_wipe(content, sizeof(content));
+	return err;
+}
+
+bool
+auth_key_parse(const char *text, size_t len, char ret_key[static CONFIG_AUTH_KEY_LEN])
+{
+	while (len > 0 && is_white(text[len - 1]))
+		len--;
+	while (len > 0 && is_white(*text)) {
+		text++;
+		len--;
+	}
+	if (len < 8 || len >= CONFIG_AUTH_KEY_LEN)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] >= 0x7f || text[i] == '"' || text[i] == '\\')
+			return false;
+	memcpy(ret_key, text, len);
+	ret_key[len] = '\0';
+	return true;
+}
+
+int
+auth_key_file_read(const char *path,
+	char ret_key[static CONFIG_AUTH_KEY_LEN],
+	char advice[static KEY_FILE_ADVICE_LEN])
+{
+	char content[READ_BYTES];
+	size_t len = 0;
+	int err;
+
+	err = read_secret_file(path,
+		"ask who administers the tailnet for a key and put it there, or correct the name",
+		content, &len, advice);
+	if (err == 0 && !auth_key_parse(content, len, ret_key)) {
+		advise(advice,
+			"holds no auth key; that is one word of 8 to %d characters; ask who "
+			"administers the tailnet for one",
+			CONFIG_AUTH_KEY_LEN - 1);
+		err = ERR_BAD_FORMAT;
+	}
+	secret_wipe(content, sizeof(content));
 	return err;
 }
 

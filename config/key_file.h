@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Files with one secret key: 44 characters of base64 and perhaps a line break, as `wg genkey`
- * writes them, for the owner's eyes only.
+ * writes them, for the owner's eyes only.  And files with the auth key of a tailnet, one word,
+ * under the same rules.
  *
  * Thread: any.
  */
@@ -11,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "config/gateway.h"
 #include "lib/crypto/key.h"
 
 #define KEY_FILE_ADVICE_LEN 512
@@ -24,6 +26,17 @@
 [[nodiscard]] int key_file_read(const char *path,
 	struct secret_key *ret_key,
 	char advice[static KEY_FILE_ADVICE_LEN]);
+
+/*
+ * Read an auth key, likewise.  The caller wipes it.  Returns 0, or -errno, -EPERM, ERR_BAD_FORMAT.
+ */
+[[nodiscard]] int auth_key_file_read(const char *path,
+	char ret_key[static CONFIG_AUTH_KEY_LEN],
+	char advice[static KEY_FILE_ADVICE_LEN]);
+
+/* Whether the text, without the white space around it, can be an auth key; then it is copied. */
+[[nodiscard]] bool
+auth_key_parse(const char *text, size_t len, char ret_key[static CONFIG_AUTH_KEY_LEN]);
 
 /*
  * Write a new file (mode 0600), whole or not at all, also across a loss of power.

@@ -71,7 +71,8 @@ unknown_key(struct loading *l, const char *parent, const struct node *key)
 		loading_error(l, key, "not shown");
 		return;
 	}
-	if (strcmp(key->text, "private_key") == 0 || strcmp(key->text, "preshared_key") == 0) {
+	if (strcmp(key->text, "private_key") == 0 || strcmp(key->text, "preshared_key") == 0 ||
+		strcmp(key->text, "auth_key") == 0) {
 		loading_error(l, key,
 			"unknown option %s; keys are kept out of this file, which many may read; "
 			"put "
@@ -154,6 +155,20 @@ use_default(struct loading *l, const struct config_option *o, void *base)
 	o->type->parse(l, o, &node, base);
 }
 
+// A gateway is of one of two kinds; the options of the other kind have no defaults.
+static bool
+is_of_other_kind(const struct loading *l, const struct config_option *o)
+{
+	return strcmp(o->path, l->config->is_tailnet ? "wireguard" : "tailnet") == 0;
+}
+
+static void
+store_line(const struct config_option *o, const struct node *node, void *base)
+{
+	if (o->line_offset != 0)
+		memcpy((char *)base + o->line_offset, &node->line, sizeof(node->line));
+}
+
 // A map at `parent`; NULL: not in the file, its options have their defaults.
 static void
 load_map(struct loading *l, const char *parent, const struct node *map, void *base)
@@ -170,14 +185,16 @@ load_map(struct loading *l, const char *parent, const struct node *map, void *ba
 
 		if (!schema_is_child(o, parent))
 			continue;
-		if (values[i] != NULL)
+		if (values[i] != NULL) {
 			o->type->parse(l, o, values[i], base);
-		else if (o->required)
+			store_line(o, values[i], base);
+		} else if (o->required) {
 			missing(l, o, map);
-		else if (o->default_text != NULL)
+		} else if (o->default_text != NULL) {
 			use_default(l, o, base);
-		else if (o->type == &value_map)
+		} else if (o->type == &value_map && !is_of_other_kind(l, o)) {
 			load_map(l, o->path, NULL, base);
+		}
 	}
 }
 
@@ -261,7 +278,9 @@ complain_about_version(struct loading *l, const struct node *root)
 static void
 derive(struct config_gateway *config, bool read_keys)
 {
-	if (read_keys)
+	if (config->is_tailnet)
+		config->mtu = CONFIG_TAILNET_MTU;
+	else if (read_keys)
 		key_public(&config->public_key, &config->private_key);
 	for (size_t i = 0; i < config->n_peers; i++) {
 		struct config_peer *peer = &config->peers[i];
@@ -269,6 +288,21 @@ derive(struct config_gateway *config, bool read_keys)
 		peer->has_preshared_key = peer->preshared_key_file != NULL;
 		peer->has_name = peer->name[0] != '\0';
 	}
+}
+
+// Which of the two kinds.  A file with neither section is the shortest `tailnet:`.
+static void
+choose_kind(struct loading *l, const struct node *root)
+{
+	const struct node *wireguard = node_value(root, "wireguard");
+	const struct node *tailnet = node_value(root, "tailnet");
+
+	l->config->is_tailnet = wireguard == NULL;
+	if (wireguard == NULL || tailnet == NULL)
+		return;
+	loading_error(l, tailnet,
+		"tailnet is given, and wireguard too; a gateway has its peers either from a "
+		"coordination server or from this file; remove one of the two sections");
 }
 
 static void
@@ -285,6 +319,7 @@ load_tree(struct loading *l, const struct node *root)
 		complain_about_version(l, root);
 		return;
 	}
+	choose_kind(l, root);
 	load_map(l, "", root, l->config);
 	if (l->out_of_memory)
 		return;
@@ -346,6 +381,8 @@ load_file(const char *path, bool read_keys, struct config_gateway **ret_config, 
 	size_t len;
 	int err;
 
+	if (strcmp(path, CONFIG_DEFAULT_PATH) == 0 && access(path, F_OK) < 0 && errno == ENOENT)
+		return config_default(ret_config);
 	err = text_file_read(path, &text, &len, ret_errors);
 	if (err < 0)
 		return err;
@@ -353,6 +390,23 @@ load_file(const char *path, bool read_keys, struct config_gateway **ret_config, 
 	text_file_free(text, len);
 	(void)malloc_trim(0); // the tree of 10,000 peers is some MiB that the allocator would keep
 	return err;
+}
+
+int
+config_default(struct config_gateway **ret_config)
+{
+	static const char text[] = "version: 1\ntailnet:\n";
+	struct config_gateway *config;
+	char *errors = NULL;
+	int err;
+
+	err = config_parse(CONFIG_DEFAULT_PATH, text, strlen(text), false, &config, &errors);
+	free(errors);
+	if (err < 0)
+		return err;
+	config->is_embedded = true;
+	*ret_config = config;
+	return 0;
 }
 
 int
@@ -384,12 +438,24 @@ config_free_peers(struct config_gateway *config)
 	config->n_peers = 0;
 }
 
+static void
+free_tailnet(struct config_tailnet *tailnet)
+{
+	secret_wipe(tailnet->auth_key, sizeof(tailnet->auth_key));
+	free(tailnet->auth_key_file);
+	free(tailnet->advertise_routes);
+	free(tailnet->advertise_tags);
+	free(tailnet->ca_file);
+	free(tailnet->ca_path);
+}
+
 void
 config_free(struct config_gateway *config)
 {
 	if (config == NULL)
 		return;
 	config_free_peers(config);
+	free_tailnet(&config->tailnet);
 	free(config->private_key_file);
 	secret_wipe(&config->private_key, sizeof(config->private_key));
 	free(config);

@@ -31,6 +31,18 @@ format_value(const struct config_option *o, const void *base, char **ret_text)
 	return -ENOMEM;
 }
 
+// Whether the file gave it.  What is a preference and was not given is for the command line.
+static bool
+is_given(const struct config_option *o, const void *base)
+{
+	int line;
+
+	if (!o->is_preference)
+		return true;
+	memcpy(&line, (const char *)base + o->line_offset, sizeof(line));
+	return line != 0;
+}
+
 // `*lead` is what stands before the first option of a list's item; later ones get spaces.
 static int
 print_value(FILE *out,
@@ -98,8 +110,10 @@ print_map(FILE *out, const char *parent, const struct config_gateway *config, in
 	for (size_t i = 0; i < count && err == 0; i++) {
 		const struct config_option *o = &options[i];
 
-		if (!schema_is_child(o, parent))
+		if (!schema_is_child(o, parent) || !is_given(o, config))
 			continue;
+		if (strcmp(o->path, config->is_tailnet ? "wireguard" : "tailnet") == 0)
+			continue; // the other kind of gateway
 		if (o->type == &value_map) {
 			fprintf(out, "%*s%s:\n", indent, "", schema_name(o));
 			err = print_map(out, o->path, config, indent + INDENT);

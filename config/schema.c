@@ -48,6 +48,9 @@ static const char *const drivers[] = {
 #define STORED(structure, field)                     \
 	.offset = offsetof(struct structure, field), \
 	.size = sizeof(((struct structure *)NULL)->field)
+#define LINE(option) \
+	.line_offset = offsetof(struct config_gateway, tailnet.lines[CONFIG_TAILNET_##option])
+#define PREFERENCE(option) LINE(option), .is_preference = true
 
 static const struct config_option options[] = {
 	{
@@ -107,10 +110,112 @@ static const struct config_option options[] = {
 	},
 
 	{
+		.path = "tailnet",
+		.type = &value_map,
+		.help = "membership in a tailnet; also without this line, if there is no "
+			"wireguard:",
+	},
+	{
+		.path = "tailnet.login_server",
+		.type = &value_login_server,
+		STORED(config_gateway, tailnet.login_server),
+		PREFERENCE(LOGIN_SERVER),
+		.help = "the coordination server's address, a URL",
+		.example = "https://hs.example",
+	},
+	{
+		.path = "tailnet.auth_key_file",
+		.type = &value_auth_key_file,
+		STORED(config_gateway, tailnet.auth_key_file),
+		PREFERENCE(AUTH_KEY_FILE),
+		.help = "file with the key that lets this gateway in (mode 600)",
+		.example = "/etc/sluice/auth.key",
+	},
+	{
+		.path = "tailnet.hostname",
+		.type = &value_hostname,
+		STORED(config_gateway, tailnet.hostname),
+		PREFERENCE(HOSTNAME),
+		.help = "our name in the tailnet; without one, the host's",
+		.example = "gateway-1",
+	},
+	{
+		.path = "tailnet.accept_routes",
+		.type = &value_bool,
+		STORED(config_gateway, tailnet.accept_routes),
+		PREFERENCE(ACCEPT_ROUTES),
+		.default_text = "false",
+		.help = "whether to use the subnets that other members offer",
+		.example = "true",
+	},
+	{
+		.path = "tailnet.accept_dns",
+		.type = &value_bool,
+		STORED(config_gateway, tailnet.accept_dns),
+		PREFERENCE(ACCEPT_DNS),
+		.default_text = "true",
+		.help = "whether to use the tailnet's DNS settings; kept for later, no effect yet",
+		.example = "false",
+	},
+	{
+		.path = "tailnet.advertise_routes",
+		.type = &value_routes,
+		STORED(config_gateway, tailnet.advertise_routes),
+		PREFERENCE(ADVERTISE_ROUTES),
+		.help = "subnets that we offer to the other members",
+		.example = "[10.7.0.0/16, \"fd07::/48\"]",
+	},
+	{
+		.path = "tailnet.advertise_tags",
+		.type = &value_tags,
+		STORED(config_gateway, tailnet.advertise_tags),
+		PREFERENCE(ADVERTISE_TAGS),
+		.help = "tags that we ask for; the server's policy decides",
+		.example = "[\"tag:router\"]",
+	},
+	{
+		.path = "tailnet.shields_up",
+		.type = &value_bool,
+		STORED(config_gateway, tailnet.shields_up),
+		PREFERENCE(SHIELDS_UP),
+		.default_text = "false",
+		.help = "whether to refuse everything that other members begin",
+		.example = "true",
+	},
+	{
+		.path = "tailnet.snat_subnet_routes",
+		.type = &value_bool,
+		STORED(config_gateway, tailnet.snat_subnet_routes),
+		PREFERENCE(SNAT_SUBNET_ROUTES),
+		.default_text = "true",
+		.help = "whether members reach advertised subnets under our address; no effect yet",
+		.example = "false",
+	},
+	{
+		.path = "tailnet.ca_file",
+		.type = &value_ca_file,
+		STORED(config_gateway, tailnet.ca_file),
+		PREFERENCE(CA_FILE),
+		.help = "certificates (PEM) that may vouch for the server besides the system's",
+		.example = "/etc/sluice/ca.pem",
+	},
+	{
+		.path = "tailnet.port",
+		.type = &value_number,
+		STORED(config_gateway, listen_port),
+		LINE(LISTEN_PORT),
+		.min = 1,
+		.max = UINT16_MAX,
+		.unit = "a UDP port",
+		.default_text = STRINGIFY(CONFIG_TAILNET_PORT),
+		.help = "UDP port that other members write to",
+		.example = STRINGIFY(CONFIG_TAILNET_PORT),
+	},
+
+	{
 		.path = "wireguard",
 		.type = &value_map,
-		.required = true,
-		.help = "the gateway's own WireGuard settings and its peers",
+		.help = "a gateway of its own: key, addresses and peers are in this file",
 	},
 	{
 		.path = "wireguard.private_key_file",

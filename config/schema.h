@@ -27,6 +27,9 @@ struct config_option {
 	size_t offset;
 	size_t size;          /* bytes of that field */
 	size_t secret_offset; /* file of a key: where the key itself is stored */
+	size_t line_offset;   /* where the line that gives it is stored, an int; 0: nowhere */
+	/* Not given, it is for `sluice set`, so the printer must not give it; has a line_offset. */
+	bool is_preference;
 
 	/* Numbers: the range, inclusive, the unit in words, and a word that may stand for 0. */
 	int64_t min, max;

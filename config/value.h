@@ -7,6 +7,7 @@
 #ifndef CONFIG_VALUE_H
 #define CONFIG_VALUE_H
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "config/schema.h"
@@ -34,9 +35,19 @@ struct value_type {
 
 extern const struct value_type value_map, value_peers; /* load.c */
 extern const struct value_type value_version, value_reserved, value_number, value_choice,
-	value_name, value_workers;                                                 /* value.c */
-extern const struct value_type value_public_key, value_key_file;                   /* value_key.c */
-extern const struct value_type value_addresses, value_allowed_ips, value_endpoint; /* value_net.c */
+	value_name, value_workers;                               /* value.c */
+extern const struct value_type value_public_key, value_key_file; /* value_key.c */
+extern const struct value_type value_addresses, value_allowed_ips, value_endpoint,
+	value_routes; /* value_net.c */
+extern const struct value_type value_bool, value_login_server, value_hostname, value_tags,
+	value_auth_key_file, value_ca_file; /* value_tailnet.c */
+
+/*
+ * `name` as the programs must open it: relative names begin at the folder of `config_path`.  False:
+ * it is too long.  (value_key.c)
+ */
+[[nodiscard]] bool
+value_resolve_path(const char *config_path, const char *name, char path[static PATH_MAX]);
 
 /* Letters, digits and a few signs that need no quotes in a shell, a log line or YAML. */
 bool value_is_name(const char *text);

@@ -71,9 +71,8 @@ public_key_print(FILE *out, const struct config_option *o, const void *base)
 
 const struct value_type value_public_key = { "a public key", public_key_read, public_key_print };
 
-// `name` as the programs must open it: relative names start at the configuration's folder.
-static bool
-resolve(const char *config_path, const char *name, char path[static PATH_MAX])
+bool
+value_resolve_path(const char *config_path, const char *name, char path[static PATH_MAX])
 {
 	const char *slash = strrchr(config_path, '/');
 	int len;
@@ -110,7 +109,7 @@ read_key(struct loading *l, const struct config_option *o, const struct node *no
 	char path[PATH_MAX], advice[KEY_FILE_ADVICE_LEN];
 	struct secret_key key;
 
-	if (!resolve(l->path, node->text, path)) {
+	if (!value_resolve_path(l->path, node->text, path)) {
 		loading_error(l, node,
 			"%s has a name that is too long; %d bytes are the most; move the file",
 			schema_name(o), PATH_MAX - 1);

@@ -178,6 +178,71 @@ has_host_bits(const struct prefix *p)
 	return !addr_equal(&masked.addr, &p->addr);
 }
 
+static void
+add_route(struct loading *l,
+	const struct config_option *o,
+	const struct node *node,
+	struct config_tailnet *tailnet)
+{
+	char text[ADDR_TEXT_LEN];
+	struct prefix route, masked;
+	const char *complaint;
+
+	if (!parse_item(l, o, node, &route))
+		return;
+	masked = prefix_mask(route);
+	complaint = config_check_route(&route);
+	if (complaint != NULL) {
+		loading_error(l, node, "%s has %s; %s", schema_name(o), shown(node->text).text,
+			complaint);
+		return;
+	}
+	for (size_t i = 0; i < tailnet->n_advertise_routes; i++) {
+		if (prefix_equal(&tailnet->advertise_routes[i], &masked)) {
+			loading_error(l, node,
+				"%s has %s twice; once is enough; remove one of the two",
+				schema_name(o), prefix_format(&masked, text));
+			return;
+		}
+	}
+	tailnet->advertise_routes[tailnet->n_advertise_routes++] = masked;
+}
+
+static void
+routes_parse(struct loading *l, const struct config_option *o, const struct node *node, void *base)
+{
+	struct config_gateway *config = base;
+
+	if (!loading_wants_list(l, o, node))
+		return;
+	if (node->n_children > CONFIG_MAX_ADVERTISE) {
+		loading_error(l, node, "%s has %zu items; %d are the most; join neighbours",
+			schema_name(o), node->n_children, CONFIG_MAX_ADVERTISE);
+		return;
+	}
+	config->tailnet.advertise_routes = calloc(node->n_children + 1, sizeof(struct prefix));
+	if (config->tailnet.advertise_routes == NULL) {
+		l->out_of_memory = true;
+		return;
+	}
+	for (const struct node *item = node->first; item != NULL; item = item->next)
+		add_route(l, o, item, &config->tailnet);
+}
+
+static void
+routes_print(FILE *out, const struct config_option *, const void *base)
+{
+	const struct config_tailnet *tailnet = &((const struct config_gateway *)base)->tailnet;
+
+	print_prefixes(out, tailnet->advertise_routes, tailnet->n_advertise_routes);
+}
+
+const struct value_type value_routes = {
+	"a list of prefixes",
+	routes_parse,
+	routes_print,
+};
+
 // Remember where the prefix stands, for the search for duplicates.
 static bool
 mark_prefix(struct loading *l, const struct prefix_mark *mark)

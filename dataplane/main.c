@@ -18,11 +18,12 @@
 #define LOG_TAG "main"
 
 static const char usage[] =
-	"Usage: sluice-dataplane --config FILE [--run-dir DIR] [--state-dir DIR] [--check]\n"
+	"Usage: sluice-dataplane [--config FILE] [--run-dir DIR] [--state-dir DIR] [--check]\n"
 	"\n"
 	"Moves the packets of a Sluice gateway.  Usually started by `sluice run`.\n"
 	"\n"
-	"  --config FILE    the gateway's configuration (see sluice.yaml(5))\n"
+	"  --config FILE    the gateway's configuration (see sluice.yaml(5)) [" CONFIG_DEFAULT_PATH
+	"]\n"
 	"  --run-dir DIR    sockets and locks [/run/sluice]\n"
 	"  --state-dir DIR  accepted for symmetry; the data plane keeps no files\n"
 	"  --check          check the configuration and exit\n"
@@ -74,7 +75,7 @@ parse_options(int argc, char **argv, struct options *o)
 			return 2;
 		}
 	}
-	if (o->config == NULL || optind != argc) {
+	if (optind != argc) {
 		fputs(usage, stderr);
 		return 2;
 	}
@@ -102,7 +103,7 @@ load_config(const char *path)
 int
 main(int argc, char **argv)
 {
-	struct options o = { .run_dir = "/run/sluice" };
+	struct options o = { .config = CONFIG_DEFAULT_PATH, .run_dir = "/run/sluice" };
 	struct config_gateway *config;
 	int status = parse_options(argc, argv, &o);
 

@@ -23,8 +23,15 @@ static const struct option options[] = {
 static void
 print_summary(const char *path, const struct config_gateway *config)
 {
+	const struct config_tailnet *tailnet = &config->tailnet;
 	size_t n_prefixes = 0;
 
+	if (config->is_tailnet) {
+		printf("%s: %s; a member of %s\n", path,
+			config->is_embedded ? "no file is there, which is good" : "good",
+			tailnet->login_server[0] != '\0' ? tailnet->login_server : "a tailnet");
+		return;
+	}
 	for (size_t i = 0; i < config->n_peers; i++)
 		n_prefixes += config->peers[i].n_allowed_ips;
 	printf("%s: good; %zu peer%s, %zu prefix%s\n", path, config->n_peers,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/gateway.h"
 #include "config/nearest.h"
 #include "config/print.h"
 #include "controlplane/cli/command.h"
@@ -24,9 +25,11 @@ static const struct command {
 	{
 		"run",
 		cmd_run,
-		"--config FILE [--run-dir DIR] [--state-dir DIR]",
+		"[--config FILE] [--run-dir DIR] [--state-dir DIR]",
 		"run a gateway in the foreground",
-		"  --config FILE    what the gateway is to do (see `sluice help config`)\n"
+		"  --config FILE    what the gateway is to do, see `sluice help config`\n"
+		"                   (default " CONFIG_DEFAULT_PATH "; without that file,\n"
+		"                   a member of a tailnet that waits for `sluice up`)\n"
 		"  --run-dir DIR    sockets, locks and the journal (default /run/sluice)\n"
 		"  --state-dir DIR  what outlives a reboot (default /var/lib/sluice)\n"
 		"SIGTERM and SIGINT end it and undo every change to the host; SIGHUP reads the\n"

@@ -61,8 +61,6 @@ parse(int argc, char **argv, struct run_options *o)
 			return command_usage_error("run", NULL);
 		}
 	}
-	if (o->config == NULL)
-		return command_usage_error("run", "--config is missing");
 	if (optind != argc)
 		return command_usage_error("run", "%s is too much", argv[optind]);
 	return -1;
@@ -186,7 +184,8 @@ run_programs(const struct run_options *o)
 int
 cmd_run(int argc, char **argv)
 {
-	struct run_options o = { .run_dir = COMMAND_DEFAULT_RUN_DIR,
+	struct run_options o = { .config = CONFIG_DEFAULT_PATH,
+		.run_dir = COMMAND_DEFAULT_RUN_DIR,
 		.state_dir = DEFAULT_STATE_DIR };
 	char interface[CONFIG_INTERFACE_LEN];
 	char journal[512];

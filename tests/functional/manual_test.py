@@ -99,7 +99,8 @@ def check_example(tap, sluice, name, text):
 
 def check_examples(tap, sluice):
     page = section(read("docs", "man", "sluice.yaml.5"), "EXAMPLES")
-    check_example(tap, sluice, "sluice.yaml.5", page.partition(".Bd -literal\n")[2].partition("\n.Ed")[0])
+    for number, example in enumerate(re.findall(r"(?s)\.Bd -literal\n(.*?)\n\.Ed", page), 1):
+        check_example(tap, sluice, f"sluice.yaml.5 ({number})", example)
     check_example(tap, sluice, "README.md", read("README.md").partition("```yaml\n")[2].partition("```")[0])
 
 

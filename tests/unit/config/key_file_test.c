@@ -188,6 +188,70 @@ check_loaded(const struct config_gateway *config)
 	tap_text(text, BOB_PUBLIC, "and it is loaded");
 }
 
+#define AUTH_KEY "hskey-auth-0123456789abcdef"
+
+static const struct {
+	const char *what;
+	const char *content; // NULL: no file
+	mode_t mode;
+	int err;
+	const char *message; // a part of it, also of a warning
+} auth_keys[] = {
+	{ "an auth key and a line break", AUTH_KEY "\n", 0600, 0, NULL },
+	{ "white space around it", " " AUTH_KEY "\r\n", 0400, 0, NULL },
+	{ "an auth key that others read", AUTH_KEY, 0644, -EINVAL,
+		"c.yaml:3:18: auth_key_file auth.key can be used by group or others (mode 0644)" },
+	{ "two words", "hskey auth-0123456789abcdef", 0600, -EINVAL,
+		"auth_key_file auth.key holds no auth key; that is one word" },
+	{ "a word that is too short", "hskey", 0600, -EINVAL, "holds no auth key" },
+	{ "nothing", "", 0600, -EINVAL, "holds no auth key" },
+	{ "an auth key that was removed after joining", NULL, 0, 0,
+		"c.yaml:3:18: warning: auth_key_file auth.key is not there" },
+};
+
+static void
+check_auth_keys(void)
+{
+	static const char text[] = "version: 1\ntailnet:\n  auth_key_file: auth.key\n";
+
+	write_file("c.yaml", text, strlen(text), 0644);
+	for (size_t i = 0; i < sizeof(auth_keys) / sizeof(auth_keys[0]); i++) {
+		const char *content = auth_keys[i].content, *message = auth_keys[i].message;
+		struct config_gateway *config = NULL;
+		char *errors = NULL;
+
+		unlink(path_of("auth.key"));
+		if (content != NULL)
+			write_file("auth.key", content, strlen(content), auth_keys[i].mode);
+		tap_int(config_load(path_of("c.yaml"), &config, &errors), auth_keys[i].err,
+			auth_keys[i].what);
+		if (message != NULL)
+			tap_ok(errors != NULL && strstr(errors, message) != NULL, "says: %s",
+				errors != NULL ? errors : "nothing\n");
+		if (errors != NULL)
+			tap_ok(strstr(errors, "0123456789") == NULL, "and nothing of the key");
+		if (config != NULL)
+			tap_text(config->tailnet.auth_key, content != NULL ? AUTH_KEY : "",
+				"the key is loaded if there is one");
+		config_free(config);
+		free(errors);
+	}
+}
+
+static void
+check_auth_key_without_keys(void)
+{
+	struct config_gateway *config = NULL;
+	char *errors = NULL;
+
+	write_file("auth.key", "hskey", 5, 0644);
+	tap_int(config_load_without_keys(path_of("c.yaml"), &config, &errors), 0,
+		"the data plane does not open an auth key's file");
+	tap_ok(config != NULL && config->tailnet.auth_key[0] == '\0', "and has no auth key");
+	config_free(config);
+	free(errors);
+}
+
 static void
 check_without_keys(void)
 {
@@ -245,6 +309,8 @@ main(void)
 	check_write();
 	check_configs();
 	check_without_keys();
+	check_auth_keys();
+	check_auth_key_without_keys();
 	snprintf(command, sizeof(command), "rm -r '%s'", folder);
 	tap_int(system(command), 0, "nothing else is left");
 	return tap_done();

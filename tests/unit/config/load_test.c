@@ -67,13 +67,50 @@ same_peer(const struct config_peer *a, const struct config_peer *b)
 }
 
 static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+// Also what was given: the rest is for the command line.  Only the port is printed in any case.
+static bool
+same_lines(const struct config_tailnet *a, const struct config_tailnet *b)
+{
+	for (int i = 0; i < CONFIG_TAILNET_N_OPTIONS; i++)
+		if (i != CONFIG_TAILNET_LISTEN_PORT &&
+			config_tailnet_has(a, i) != config_tailnet_has(b, i))
+			return false;
+	return true;
+}
+
+static bool
+same_tailnet(const struct config_tailnet *a, const struct config_tailnet *b)
+{
+	return same_lines(a, b) && strcmp(a->login_server, b->login_server) == 0 &&
+	       same_text(a->auth_key_file, b->auth_key_file) &&
+	       strcmp(a->hostname, b->hostname) == 0 && a->accept_routes == b->accept_routes &&
+	       a->accept_dns == b->accept_dns && a->shields_up == b->shields_up &&
+	       a->snat_subnet_routes == b->snat_subnet_routes &&
+	       a->n_advertise_routes == b->n_advertise_routes &&
+	       (a->n_advertise_routes == 0 ||
+		       memcmp(a->advertise_routes, b->advertise_routes,
+			       a->n_advertise_routes * sizeof(a->advertise_routes[0])) == 0) &&
+	       a->n_advertise_tags == b->n_advertise_tags &&
+	       (a->n_advertise_tags == 0 ||
+		       memcmp(a->advertise_tags, b->advertise_tags,
+			       a->n_advertise_tags * sizeof(a->advertise_tags[0])) == 0) &&
+	       same_text(a->ca_file, b->ca_file);
+}
+
+static bool
 same_config(const struct config_gateway *a, const struct config_gateway *b)
 {
 	if (a->workers_auto != b->workers_auto || a->n_worker_cores != b->n_worker_cores ||
 		memcmp(a->worker_cores, b->worker_cores, sizeof(a->worker_cores)) != 0 ||
 		a->driver != b->driver || strcmp(a->interface, b->interface) != 0 ||
 		a->routing_table != b->routing_table || a->listen_port != b->listen_port ||
-		strcmp(a->private_key_file, b->private_key_file) != 0 || a->mtu != b->mtu ||
+		!same_text(a->private_key_file, b->private_key_file) || a->mtu != b->mtu ||
+		a->is_tailnet != b->is_tailnet || !same_tailnet(&a->tailnet, &b->tailnet) ||
 		a->n_addresses != b->n_addresses ||
 		memcmp(a->addresses, b->addresses, sizeof(a->addresses)) != 0 ||
 		a->n_peers != b->n_peers)
@@ -284,6 +321,70 @@ check_values(void)
 	config_free(config);
 }
 
+static const char every_tailnet_option[] = "version: 1\n"
+					   "tailnet:\n"
+					   "  login_server: https://hs.example/\n"
+					   "  auth_key_file: auth.key\n"
+					   "  hostname: gateway-1\n"
+					   "  accept_routes: true\n"
+					   "  accept_dns: false\n"
+					   "  advertise_routes: [10.7.0.0/16]\n"
+					   "  advertise_tags: [\"tag:a\", tag:b]\n"
+					   "  shields_up: true\n"
+					   "  snat_subnet_routes: false\n"
+					   "  ca_file: ca.pem\n"
+					   "  port: 7\n";
+
+static void
+check_tailnet_values(void)
+{
+	struct config_gateway *config = load(every_tailnet_option);
+	const struct config_tailnet *t;
+	char text[ADDR_TEXT_LEN];
+
+	if (!tap_ok(config != NULL, "a file with every option of a tailnet loads"))
+		return;
+	t = &config->tailnet;
+	tap_ok(config->is_tailnet && !config->is_embedded, "it is for a tailnet");
+	for (int i = 0; i < CONFIG_TAILNET_N_OPTIONS; i++)
+		tap_ok(config_tailnet_has(t, i), "%s is given in line %d", config_tailnet_name(i),
+			t->lines[i]);
+	tap_int(t->lines[CONFIG_TAILNET_LOGIN_SERVER], 3, "the first in line 3");
+	tap_text(t->login_server, "https://hs.example", "the server without the last slash");
+	tap_text(t->auth_key_file, "auth.key", "auth key file");
+	tap_text(t->hostname, "gateway-1", "name");
+	tap_ok(t->accept_routes && !t->accept_dns && t->shields_up && !t->snat_subnet_routes,
+		"all that is yes or no");
+	tap_int((long long)t->n_advertise_routes, 1, "one route");
+	tap_text(prefix_format(&t->advertise_routes[0], text), "10.7.0.0/16", "this one");
+	tap_int((long long)t->n_advertise_tags, 2, "two tags");
+	tap_text(t->advertise_tags[1], "tag:b", "the second");
+	tap_text(t->ca_file, "ca.pem", "certificates");
+	tap_text(t->ca_path, "ca.pem", "beside the configuration");
+	tap_int(config->listen_port, 7, "port");
+	tap_int(config->mtu, CONFIG_TAILNET_MTU, "the MTU of every tailnet");
+	config_free(config);
+}
+
+static void
+check_embedded(void)
+{
+	struct config_gateway *config = NULL, *empty = load("version: 1\ntailnet:\n");
+
+	tap_int(config_default(&config), 0, "without a file there is the embedded default");
+	tap_ok(config->is_embedded && config->is_tailnet, "a member of a tailnet");
+	tap_ok(same_config(config, empty), "the same as an empty tailnet:");
+	tap_int(config->listen_port, CONFIG_TAILNET_PORT, "on upstream's port");
+	tap_ok(config->tailnet.accept_dns && config->tailnet.snat_subnet_routes &&
+			!config->tailnet.accept_routes && !config->tailnet.shields_up,
+		"with upstream's defaults");
+	for (int i = 0; i < CONFIG_TAILNET_N_OPTIONS; i++)
+		tap_ok(!config_tailnet_has(&config->tailnet, i), "%s is not given",
+			config_tailnet_name(i));
+	config_free(config);
+	config_free(empty);
+}
+
 static double
 seconds(void)
 {
@@ -404,6 +505,8 @@ main(int argc, char **argv)
 	for_each_yaml(argv[2], ".", check_good, 4);
 	check_defaults();
 	check_values();
+	check_tailnet_values();
+	check_embedded();
 	check_many_peers();
 	check_long_lists();
 	check_file(argv[1]);
