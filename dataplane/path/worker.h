@@ -38,9 +38,10 @@ struct waiting {
 struct event_ring; /* events to the main thread: dataplane/path/event_ring.h */
 
 struct worker {
-	unsigned id;     /* queue of every port */
-	bool is_alone;   /* the only worker: nobody else takes counters or moves windows */
-	uint64_t now_ns; /* CLOCK_BOOTTIME, read once per burst */
+	unsigned id;        /* queue of every port */
+	bool is_alone;      /* the only worker: nobody else takes counters or moves windows */
+	uint32_t n_relayed; /* of the burst sealed last: packets with a relay in their path */
+	uint64_t now_ns;    /* CLOCK_BOOTTIME, read once per burst */
 	const struct tables *tables;          /* valid until the next quiescent point */
 	struct session_table sessions;        /* pointers into the keeper's memory */
 	struct shm_worker_counters *counters; /* read by the control plane */
@@ -60,8 +61,6 @@ struct worker {
 
 	struct flow_table *flows; /* of all workers, in the keeper's memory */
 	struct verdict_cache *verdicts;
-	uint32_t n_relayed; /* of the burst that was sealed last: packets with a relay in their path
-	                     */
 
 	struct icmp_limiter icmp_limit;
 	struct icmp_limiter tsmp_limit; /* of what goes to the control plane */

@@ -32,11 +32,11 @@ struct fib {
 struct tables {
 	uint64_t generation;
 	uint32_t serial; /* of all tables that this process published; never 0; set by who does */
+	uint32_t filter; /* enum shm_filter; in the line that every burst reads */
 	struct fib fib;
 	uint32_t mtu;             /* of inner packets */
 	struct addr icmp_source4; /* ADDR_NONE: no ICMP error in this family */
 	struct addr icmp_source6;
-	uint32_t filter;             /* enum shm_filter */
 	const struct acl_table *acl; /* checked; NULL: none.  In the keeper's memory; set by who
 	                                publishes */
 	uint16_t peer_api_port4, peer_api_port6; /* ours; 0: none */
