@@ -9,8 +9,8 @@
  * Owner:  one, made by traversal; it owns its streams, and must be destroyed before their set.
  * Thread: that of the stream set (wire).
  *
- * Time is given.  After each stream_set_dispatch(), and when its own deadline comes,
- * relays_tick() is due: what came in meanwhile is reckoned as having come then.
+ * Time is given.  relays_tick() is due in every round of the thread's loop, after
+ * stream_set_dispatch().
  *
  * A relay is hostile: it can drop, delay, repeat and invent packets and senders, which whoever gets
  * them must authenticate.  Memory per connection is bounded.
@@ -42,7 +42,10 @@ enum relay_state {
 	RELAY_CONNECTED,  /* the server has proven its key */
 };
 
-/* Calls may call relays_send() and relays_set_...(), not relays_tick() and relays_destroy(). */
+/*
+ * packet() and peer_gone() come from stream_set_dispatch() and may call everything here but
+ * relays_tick() and relays_destroy(); state() may call nothing here.
+ */
 struct relays_calls {
 	/* A packet as it came, which may be changed until the call returns.  `from` is what the
 	 * relay says. */
@@ -125,7 +128,7 @@ struct relay_facts {
 	struct mono retry_at;         /* RELAY_WAITING */
 	struct mono last_rx, last_tx; /* a frame that came; a packet that left; or never */
 	int64_t ping_ns;              /* the last pong's round trip; 0: none yet */
-	uint32_t n_failures;          /* in a row */
+	uint32_t n_failures;          /* in a row; 0: connected */
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; /* all connections with this region */
 	uint64_t n_dropped; /* packets that the queue had no room for, or were too old */
 	size_t queued_bytes;
