@@ -25,6 +25,7 @@ struct filter_packet {
 /* Somebody who gives verdicts. */
 struct filter_judge {
 	const char *name;
+	bool tells_fate_only; /* whether a packet goes on, and not why: any reason of that kind */
 	void *context;
 	/* Other rules.  forget_flows: shields went up.  False: could not be done. */
 	bool (*begin)(void *context, const struct policy *p, bool forget_flows);
