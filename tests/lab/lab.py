@@ -62,7 +62,7 @@ def add_options(parser):
     parser.add_argument("--tools", default=env("SLUICE_TOOLS"), metavar="DIR", help="where seqflow and wgrecord are")
     parser.add_argument("--peers", metavar="DIR",
                         default=env("SLUICE_PEERS", os.path.expanduser("~/.cache/sluice/peers")))
-    parser.add_argument("--gateway", default="sluice", choices=["sluice", "wireguard-go", "boringtun"])
+    parser.add_argument("--gateway", default="sluice", choices=["sluice", "wireguard-go", "boringtun", "tailscaled"])
     parser.add_argument("--unprivileged", action="store_true", help="as uid 65534 in a user namespace")
     parser.add_argument("--long", action="store_true", help="the soak form of the test")
     parser.add_argument("--only", default="", metavar="WORD[,WORD]", help="cases whose name contains one of them")
@@ -449,7 +449,7 @@ class Lab:
         self.hosts = []
         if self.options.logs:
             to = os.path.join(self.options.logs, f"{self.name}-{os.getpid()}-{self.prefix}")
-            shutil.copytree(self.dir, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock", "run"))
+            shutil.copytree(self.dir, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock", "run", "etc"))
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):

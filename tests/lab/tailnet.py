@@ -42,7 +42,7 @@ class Place:
     """A host with its way to wan."""
 
     def __init__(self, net, name, kind="open", v6=None, portmap=False):
-        """v6: None: where there is no NAT.  portmap: a real miniupnpd on the router."""
+        """v6: None: where there is no NAT.  portmap: a real miniupnpd on the router; "upnp": UPnP only."""
         self.net, self.name, self.kind, self.portmap = net, name, kind, portmap
         self.v6 = kind in ("open", "blocked") if v6 is None else v6
         self.n = net.next_number()
@@ -87,7 +87,7 @@ class Place:
         # What nobody asked for is dropped before it has a conntrack entry: one would take the outer port away from the
         # host that is about to punch a hole from it, and Linux would give it another.
         self.router.run(["nft", "-f", "-"], input=f"""
-            table ip nat {{ chain post {{ type nat hook postrouting priority srcnat; oifname "eth0" {how}; }} }}
+            table ip nat {{ chain post {{ type nat hook postrouting priority srcnat; oifname "eth0" {how}; }}; }}
             table inet guard {{
               chain input {{ type filter hook input priority filter; iifname "eth0" meta l4proto udp ct state new drop; }}
               chain forward {{
@@ -110,7 +110,8 @@ class Place:
               chain forward { type filter hook forward priority 10; }
             }""")
         with open(f"{d}/conf", "w") as f:
-            f.write(f"ext_ifname=eth0\nlistening_ip=inside\nport=5000\nenable_natpmp=yes\nenable_upnp=yes\n"
+            f.write(f"ext_ifname=eth0\nlistening_ip=inside\nport=5000\nenable_upnp=yes\n"
+                    f"enable_natpmp={'no' if self.portmap == 'upnp' else 'yes'}\n"
                     f"lease_file={d}/leases\nsecure_mode=yes\nsystem_uptime=yes\nuuid=00000000-0000-0000-0000-{self.n:012d}\n"
                     "upnp_table_name=upnp\nupnp_nat_table_name=upnp\nupnp_forward_chain=forward\n"
                     "upnp_nat_chain=prerouting\nupnp_nat_postrouting_chain=postrouting\n"
@@ -120,19 +121,20 @@ class Place:
         if program is None:
             raise LabError("no miniupnpd: scripts/setup installs it")
         self.miniupnpd = self.router.spawn([program, "-d", "-f", f"{d}/conf", "-P", f"{d}/pid"], "miniupnpd")
-        wait_for(lambda: "5351" in self.router.run(["ss", "-lun"]) or not self.miniupnpd.alive(), 10, "miniupnpd")
+        wait_for(lambda: "1900" in self.router.run(["ss", "-lun"]) or not self.miniupnpd.alive(), 10, "miniupnpd")
         if not self.miniupnpd.alive():
             raise LabError(f"miniupnpd: {self.miniupnpd.tail()}")
 
-    def block_udp(self, block=True):
-        """On wan: nothing of this place's UDP passes from now on."""
+    def block_udp(self, block=True, family=""):
+        """On wan: nothing of this place's UDP passes from now on; family: "4" or "6" only."""
+        which = f"meta nfproto ipv{family} " if family else ""
         device = f"to-{self.name}"
         self.net.wan.run(["nft", "-f", "-"], input=f"table inet block_{self.n}; delete table inet block_{self.n}")
         if block:
             self.net.wan.run(["nft", "-f", "-"], input=f"""
                 table inet block_{self.n} {{ chain forward {{ type filter hook forward priority filter;
-                  iifname "{device}" meta l4proto udp drop
-                  oifname "{device}" meta l4proto udp drop }} }}""")
+                  {which}iifname "{device}" meta l4proto udp drop
+                  {which}oifname "{device}" meta l4proto udp drop; }}; }}""")
 
     def move(self, back=False):
         """An open place's host gets another address, and loses the one that it had."""
@@ -150,6 +152,24 @@ class Place:
         host.ip(f"addr del 198.18.{old}.2/24 dev eth0")
         self.outer = f"198.18.{n}.2"
         return self.outer
+
+
+WEB = """
+import http.server, socket, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        size = int(self.path[1:] or 0)
+        text = b"x" * size if size else f"{sys.argv[1]} saw {self.client_address[0].removeprefix('::ffff:')}\\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+    def log_message(self, *_):
+        pass
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+Server(("::", int(sys.argv[2])), Answer).serve_forever()
+"""
 
 
 class Node:
@@ -171,6 +191,32 @@ class Node:
     @property
     def ip6(self):
         return self.addresses[1]
+
+    def serve(self, port=80):
+        """A web server that says who asked, on all addresses."""
+        process = self.host.spawn([sys.executable, "-c", WEB, self.name, str(port)], "web")
+        wait_for(lambda: self.host.try_run(f"curl -s -m 1 http://127.0.0.1:{port}/")[0] == 0, 10, f"web server of {self.name}")
+        return process
+
+    def fetch(self, to, port=80, seconds=5, family=4):
+        """What the web server there says; None for no answer."""
+        address = to if isinstance(to, str) else to.ip4 if family == 4 else f"[{to.ip6}]"
+        code, out, _ = self.host.try_run(f"curl -s -m {seconds} http://{address}:{port}/", seconds + 5)
+        return out.strip() if code == 0 else None
+
+    def ping_direct(self, to, seconds=30):
+        """The first direct pong, or None."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for pong in self.ping(to, count=3, timeout=2, until_direct=True):
+                if pong.direct:
+                    return pong
+            time.sleep(0.3)
+        return None
+
+    def reaches(self, to, port=80, seconds=5):
+        """By both families."""
+        return all((self.fetch(to, port, seconds, family) or "").startswith(f"{to.name} saw ") for family in (4, 6))
 
 
 PONG = re.compile(r"pong from (\S+) \(([^)]*)\) via (\S+) in ([\d.]+)(ms|s|µs)")
@@ -199,11 +245,14 @@ class Pong:
 class Stock(Node):
     """A stock tailscaled."""
 
+    device = "tailscale0"
+    is_sluice = False
+
     def __init__(self, net, place, version="new", tag=None, key=None):
         super().__init__(net, place)
         self.version, self.tag, self.key = version, tag, key
         self.dir = f"{net.lab.dir}/{self.name}.d"
-        self.socket = f"{self.dir}/sock"
+        self.socket = f"{self.dir}/tailscaled.sock"
         os.makedirs(self.dir, mode=0o700, exist_ok=True)
         self.program, self.daemon = (net.program(p + VERSIONS[version]) for p in ("tailscale", "tailscaled"))
         self.process = None
@@ -229,14 +278,27 @@ class Stock(Node):
         """(exit status, stdout, stderr) of the stock command line."""
         return self.host.try_run([self.program, f"--socket={self.socket}", *words], timeout)
 
-    def stop(self):
-        self.process.stop()
-
     def restart(self):
+        """It comes back by itself, with what is in its folder."""
         self.process.stop()
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         self.start_daemon()
+
+    def stop(self):
+        self.process.stop()
+
+    def kill(self):
+        self.process.signal(signal.SIGKILL)
+        self.process.popen.wait()
+
+    def set(self, *words):
+        code, out, err = self.ts("set", *words)
+        if code != 0:
+            raise LabError(f"tailscale set on {self.name}: {out}{err}")
+
+    def state(self):
+        return (self.status() or {}).get("BackendState")
 
     def status(self):
         return json.loads(self.ts("status", "--json")[1] or "null")
@@ -257,16 +319,6 @@ class Stock(Node):
         self.said = out + err
         return [Pong(m) for m in PONG.finditer(out)]
 
-    def ping_direct(self, to, seconds=30):
-        """The first direct pong, or None."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            for pong in self.ping(to, count=10, timeout=2, until_direct=True):
-                if pong.direct:
-                    return pong
-            time.sleep(0.3)
-        return None
-
     def path_to(self, other):
         """("direct", address) or ("relay", region), as its status has it."""
         p = self.peer(other) or {}
@@ -275,6 +327,8 @@ class Stock(Node):
 
 class Gateway(lab.Sluice, Node):
     """Sluice as a member, its daemons run by `sluice run` and joined by `sluice up`."""
+
+    is_sluice = True
 
     def __init__(self, net, place, tag="tag:gw", key=None):
         Node.__init__(self, net, place)
@@ -289,7 +343,7 @@ class Gateway(lab.Sluice, Node):
         self.extra = ""
 
     def yaml(self, peers=None):
-        return "version: 1\ntailnet:\n" + f"  hostname: {self.name}\n" + self.extra
+        return "version: 1\n" + self.extra
 
     def start_again(self, wait=True, seconds=20):
         self.began = time.monotonic()
@@ -306,11 +360,33 @@ class Gateway(lab.Sluice, Node):
 
     def up(self, *more, timeout=40):
         words = ["up", "--login-server", LOGIN, "--auth-key", self.key or self.net.auth_key(self.tag), "--ca-file",
-                 f"{self.net.tls}/ca.crt", "--timeout", f"{timeout}s", *more]
+                 f"{self.net.tls}/ca.crt", "--hostname", self.name, "--timeout", f"{timeout}s", *more]
         code, out, err = self.net.enter(self.host, self.words(*words), timeout + 10)
         if code != 0:
             raise LabError(f"sluice up: status {code}: {out}{err}\n{self.process.tail()}")
         return self.learn_addresses()
+
+    def restart(self):
+        """It comes back by itself, with what is in its folder."""
+        self.stop()
+        self.start_again()
+
+    def set(self, *words):
+        code, out, err = self.command("set", *words)
+        if code != 0:
+            raise LabError(f"sluice set: {out}{err}")
+
+    def ping(self, to, *options, count=1, timeout=3, until_direct=False):
+        """The pongs of `sluice ping`."""
+        address = to.ip4 if isinstance(to, Node) else to
+        _, out, err = self.command("ping", f"--c={count}", f"--timeout={timeout}s",
+                                   f"--until-direct={'true' if until_direct else 'false'}", *options, address,
+                                   timeout=count * (timeout + 2) + 20)
+        self.said = out + err
+        return [Pong(m) for m in PONG.finditer(out)]
+
+    def state(self):
+        return self.tailnet().get("state")
 
     def tailnet(self):
         return (self.status() or {}).get("tailnet") or {}
@@ -443,7 +519,7 @@ class Tailnet:
             "noise": {"private_key_path": f"{d}/noise.key"},
             "prefixes": {"v4": "100.64.0.0/10", "v6": "fd7a:115c:a1e0::/48", "allocation": "sequential"},
             "database": {"type": "sqlite", "sqlite": {"path": f"{d}/db.sqlite"}},
-            "unix_socket": f"{d}/sock", "disable_check_updates": True,
+            "unix_socket": f"{d}/headscale.sock", "disable_check_updates": True,
             "policy": {"mode": "file", "path": f"{d}/policy.hujson"}, "log": {"level": "info"},
             "derp": {"server": {"enabled": True, "region_id": 999, "region_code": "lab", "region_name": "Lab",
                                 "verify_clients": True, "stun_listen_addr": "[::]:3478", "private_key_path": f"{d}/derp.key",
@@ -524,6 +600,12 @@ class Tailnet:
         node.start()
         node.up(*up)
         return node
+
+    def member(self, name="gw", kind="open", up=(), **kw):
+        """What is under test: Sluice, or the stock program where --gateway tailscaled wants to see the tests judged."""
+        if self.options.gateway == "sluice":
+            return self.sluice(name, kind, up, **kw)
+        return self.stock(name, kind, up=up, **{"tag": "tag:gw", **kw})
 
     def diagnose(self):
         lines = []
