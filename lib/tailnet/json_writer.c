@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +207,28 @@ json_write_micros(struct json_writer *w, const char *name, int64_t us)
 		len--;
 	begin(w, name);
 	put(w, text, (size_t)len);
+}
+
+void
+json_write_raw(struct json_writer *w, const char *name, const char *text)
+{
+	begin(w, name);
+	put(w, text, strlen(text));
+}
+
+void
+json_write_double(struct json_writer *w, const char *name, double number)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.17g", number);
+	json_write_raw(w, name, isfinite(number) ? text : "null");
+}
+
+void
+json_writer_continue(struct json_writer *w)
+{
+	w->len = 0;
 }
 
 int

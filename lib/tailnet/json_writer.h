@@ -32,6 +32,17 @@ void json_write_octets(struct json_writer *w, const char *name, const struct oct
 /* Seconds from microseconds, as a number with a fraction. */
 void json_write_micros(struct json_writer *w, const char *name, int64_t us);
 
+/* With as many digits as bring the same number back; what is no number: null. */
+void json_write_double(struct json_writer *w, const char *name, double number);
+/* A value that is JSON text already. */
+void json_write_raw(struct json_writer *w, const char *name, const char *text);
+
+/*
+ * Forget the text so far, which the caller has passed on; what follows continues it.  For texts
+ * that are never in memory as a whole.
+ */
+void json_writer_continue(struct json_writer *w);
+
 /*
  * The text, with its terminating zero: the writer's, until json_writer_fini().
  * 0 or -ENOMEM.

@@ -32,4 +32,8 @@ typedef int netmap_sink(void *context, const char *text, size_t len);
 /* One node, as a member called `name`, or as the value itself (NULL). */
 void node_write(struct json_writer *w, const char *name, const struct node *node);
 
+/* Likewise: a list of filter rules, and of resolvers (an empty one is left out). */
+void filter_rules_write(struct json_writer *w, const char *name, const struct filter_rules *rules);
+void resolvers_write(struct json_writer *w, const char *name, const struct resolvers *resolvers);
+
 #endif

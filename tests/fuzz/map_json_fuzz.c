@@ -14,6 +14,7 @@
 #include "lib/base/err.h"
 #include "lib/tailnet/map_frame.h"
 #include "lib/tailnet/netmap.h"
+#include "lib/tailnet/netmap_write.h"
 #include "lib/tailnet/register.h"
 
 static void
@@ -62,6 +63,48 @@ take_message(struct netmap *m, const char *text, size_t len)
 	map_response_fini(&r);
 	check_map(m);
 	netmap_changes_fini(&changes);
+}
+
+struct written {
+	char *text;
+	size_t len;
+};
+
+static int
+append(void *context, const char *text, size_t len)
+{
+	struct written *w = context;
+	char *longer = realloc(w->text, w->len + len + 1);
+
+	must(longer != NULL);
+	memcpy(longer + w->len, text, len);
+	w->text = longer;
+	w->len += len;
+	return 0;
+}
+
+// A map that is written down is read as the same map: it is written the same way again.
+static void
+check_written(const struct netmap *m)
+{
+	struct written first = {}, second = {};
+	struct netmap_changes changes;
+	struct map_response r;
+	struct netmap again;
+
+	if (m->self == NULL)
+		return;
+	must(netmap_write(m, append, &first) == 0);
+	must(map_response_parse(first.text, first.len, &r) == 0);
+	netmap_init(&again, 2);
+	must(netmap_apply(&again, &r, (struct instant){}, &changes) == 0);
+	map_response_fini(&r);
+	netmap_changes_fini(&changes);
+	must(netmap_write(&again, append, &second) == 0);
+	must(first.len == second.len && memcmp(first.text, second.text, first.len) == 0);
+	netmap_fini(&again);
+	free(first.text);
+	free(second.text);
 }
 
 static void
@@ -120,6 +163,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		take_framed(&m, &f, data, (size_t)(next - data));
 		data = zero != NULL ? zero + 1 : end;
 	}
+	check_written(&m);
 	map_frame_fini(&f);
 	netmap_fini(&m);
 	return 0;

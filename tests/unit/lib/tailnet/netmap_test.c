@@ -18,6 +18,7 @@
 
 #include "lib/base/err.h"
 #include "lib/tailnet/json_writer.h"
+#include "lib/tailnet/netmap_write.h"
 #include "tests/lib/tap.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -634,6 +635,32 @@ apply_text(struct netmap *m, const char *text, struct netmap_changes *ret_change
 	return err;
 }
 
+static int
+append_text(void *context, const char *text, size_t len)
+{
+	return fwrite(text, 1, len, context) == len ? 0 : -EIO;
+}
+
+// The map written down and read again is the same map.
+static void
+check_written(const struct netmap *m, const json_t *wanted)
+{
+	struct netmap_changes changes = {};
+	struct netmap again;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	netmap_init(&again, 2);
+	tap_int(netmap_write(m, append_text, f), 0, "the map is written");
+	fclose(f);
+	if (tap_ok(apply_text(&again, text, &changes) == 0, "and read again"))
+		check_map(&again, wanted);
+	netmap_changes_fini(&changes);
+	netmap_fini(&again);
+	free(text);
+}
+
 static void
 apply_step(struct netmap *m, const json_t *step, const json_t *before)
 {
@@ -645,6 +672,7 @@ apply_step(struct netmap *m, const json_t *step, const json_t *before)
 		    json_string_value(json_object_get(step, "note")))) {
 		check_map(m, wanted);
 		check_changes(before, wanted, &changes);
+		check_written(m, wanted);
 	}
 	netmap_changes_fini(&changes);
 	free(text);
