@@ -101,8 +101,8 @@ choice_settle(struct paths *paths, struct member *m, struct mono now)
 	struct paths_choice choice = choice_of(m, now);
 
 	// Cannot fail: there has been a deadline for this number before.
-	(void)deadlines_set(&paths->deadlines, m->number, next_of(m));
-	if (is_same_choice(&choice, &m->told))
+	(void)deadlines_set(&paths->deadlines, m->number, m->is_new ? now : next_of(m));
+	if (m->is_new || is_same_choice(&choice, &m->told))
 		return;
 	m->told = choice;
 	paths->calls.chosen(paths->calls.context, m->number, &choice);

@@ -35,6 +35,7 @@ struct member {
 	struct member *next_sharer; /* of the same disco key */
 	uint16_t home_region, heard_region;
 	bool is_wireguard_only, is_expired;
+	bool is_new;     /* its choice was not told yet: a path may be adopted before */
 	bool is_trusted; /* the best path is, and when that ends is due */
 	struct candidates candidates;
 	struct pings pings;

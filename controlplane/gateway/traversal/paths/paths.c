@@ -156,6 +156,7 @@ add_member(struct paths *paths,
 	}
 	m->number = number;
 	m->node_key = wanted->node_key;
+	m->is_new = true;
 	paths->members[number] = m;
 	*ret_member = m;
 	return 0;
@@ -363,6 +364,7 @@ paths_adopt(struct paths *paths,
 		choice_adopt(m, endpoint, local, now);
 		m->kick = now;
 	}
+	m->is_new = false;
 	choice_settle(paths, m, now);
 }
 

@@ -66,7 +66,11 @@ struct paths_calls {
 		const struct public_key *to,
 		const uint8_t *data,
 		size_t len);
-	/* Another choice than the last one told (at first: nowhere).  Not said of removed peers. */
+	/*
+	 * Another choice than the last one told (at first: nowhere).  Not said of removed peers. Of
+	 * a new peer it is said by paths_adopt() or the next paths_tick(), so that a path that is
+	 * in use is not given up for a moment when we start.
+	 */
 	void (*chosen)(void *context, uint32_t peer, const struct paths_choice *choice);
 	/*
 	 * Where we can be reached, best first; returns how many.  !*ret_is_fresh: they are older
@@ -149,7 +153,8 @@ void paths_sent(struct paths *paths, uint32_t peer, struct mono last_tx, struct 
 bool
 paths_send(struct paths *paths, uint32_t peer, const uint8_t *data, size_t len, struct mono now);
 
-/* A predecessor used this path: it is trusted for a moment, and pinged at once. */
+/* A predecessor used this path: it is trusted for a moment, and pinged at once.  Right after
+ * paths_set_peer(). */
 void paths_adopt(struct paths *paths,
 	uint32_t peer,
 	const struct endpoint *endpoint,

@@ -298,6 +298,7 @@ rounds_step(struct paths *paths, struct member *m, struct mono now)
 {
 	struct ping ping;
 
+	m->is_new = false;
 	while (pings_take_expired(&m->pings, now, &ping))
 		on_timeout(paths, m, &ping, now);
 	if (m->is_trusted && !path_is_trusted(m->trusted_until, now)) {

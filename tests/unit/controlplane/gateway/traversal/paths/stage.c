@@ -220,6 +220,7 @@ stage_set(uint32_t number, const struct actor *actor, const char *const *endpoin
 	for (; endpoints != NULL && *endpoints != NULL; endpoints++)
 		list[peer.n_endpoints++] = stage_endpoint(*endpoints);
 	must(paths_set_peer(stage.paths, number, &peer, stage.now) == 0, "memory");
+	(void)paths_tick(stage.paths, stage.now);
 }
 
 void
