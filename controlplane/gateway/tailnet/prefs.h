@@ -5,8 +5,7 @@
  *
  * Names, defaults and checks are those of the file's options (config/gateway.h).
  *
- * Owner:  a plain value, without pointers: copy it.  About 40 KiB: not for the stack of threads
- *         with small ones.
+ * Owner:  a plain value, without pointers: copy it.  About 16 KiB.
  * Thread: any; nothing is kept.
  */
 #ifndef CONTROLPLANE_GATEWAY_TAILNET_PREFS_H
@@ -20,7 +19,8 @@
 
 struct json_t; /* jansson's */
 
-#define PREFS_PATH_LEN 1024 /* of ca_file, with its zero */
+#define PREFS_DEFAULT_LOGIN_SERVER "https://controlplane.tailscale.com" /* as upstream's */
+#define PREFS_PATH_LEN             1024 /* of ca_file, with its zero */
 
 /* A preference's bit, by the option of the same name. */
 #define PREF(option) (UINT32_C(1) << CONFIG_TAILNET_##option)
@@ -53,7 +53,8 @@ void prefs_default(struct tailnet_prefs *ret_prefs);
 /*
  * Read {"hostname":"...",...}; what it mentions is set, the rest is default.  null sets a
  * preference to its default.
- * 0, or -EINVAL: ret_error says why (a member that is none, another type, a value refused).
+ * 0, -ENOMEM, or -EINVAL: ret_error says why (a member that is none, another type, a value
+ * refused).
  */
 [[nodiscard]] int prefs_parse(const struct json_t *object,
 	struct tailnet_prefs *ret_prefs,
@@ -62,7 +63,7 @@ void prefs_default(struct tailnet_prefs *ret_prefs);
 /* An object of those in `which` (PREF() bits); NULL: out of memory. */
 struct json_t *prefs_json(const struct tailnet_prefs *prefs, uint32_t which);
 
-/* What the file says.  Values that do not fit (a name of a file that is too long) are errors. */
+/* What the file says.  0, or -EINVAL: the name of a file does not fit. */
 [[nodiscard]] int prefs_from_config(const struct config_tailnet *file,
 	struct tailnet_prefs *ret_prefs,
 	struct prefs_error *ret_error);
@@ -71,9 +72,18 @@ struct json_t *prefs_json(const struct tailnet_prefs *prefs, uint32_t which);
 void prefs_apply(struct tailnet_prefs *prefs, const struct tailnet_prefs *changes);
 
 /*
+ * What counts: the file's settings, else what was remembered, else the default.
+ * 0, -EINVAL (the file's do not fit: ret_error), -ENOMEM.
+ */
+[[nodiscard]] int prefs_in_force(const struct tailnet_prefs *remembered,
+	const struct config_tailnet *file,
+	struct tailnet_prefs *ret_prefs,
+	struct prefs_error *ret_error);
+
+/*
  * Whether what a person asks for contradicts the file: then nothing may be changed.  `path` is the
  * configuration's, for the text.
- * 0; -EPERM: ret_error names the file's line.
+ * 0; -EPERM: ret_error names the file's line; -EINVAL, -ENOMEM.
  */
 [[nodiscard]] int prefs_check_file(const struct tailnet_prefs *changes,
 	const struct config_tailnet *file,
