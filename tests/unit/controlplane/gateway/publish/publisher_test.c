@@ -6,6 +6,7 @@
 
 #include "controlplane/gateway/publish/publisher.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/lib/tap.h"
@@ -270,10 +271,70 @@ test_nonsense(void)
 	end(&s);
 }
 
+// Bytes that only the data plane would look into.
+static struct acl_block *
+make_block(uint8_t byte, uint64_t generation)
+{
+	struct acl_table *table = malloc(3000);
+	struct acl_block *block;
+
+	memset(table, byte, 3000);
+	table->size_bytes = 3000;
+	table->generation = generation;
+	if (acl_block_create(table, &block) < 0)
+		abort();
+	free(table);
+	return block;
+}
+
+// n_peers: something else that changes.  Gives the reference away.
+static void
+wish_with(struct site *s, size_t n_peers, struct acl_block *block, uint64_t number)
+{
+	struct rows *rows = rows_of(n_peers);
+
+	rows_set_filter(rows, block);
+	acl_block_unref(block);
+	publisher_wish(&s->p, rows, number);
+	run(s);
+	tap_int(s->applied, (long long)number, "applied");
+}
+
+static bool
+has_filter(const struct site *s, uint8_t byte)
+{
+	return s->f.filter_len == 3000 && s->f.filter_total == 3000 && s->f.filter[2999] == byte &&
+	       s->f.filter[30] == byte;
+}
+
+static void
+test_filter(void)
+{
+	struct site s;
+
+	start(&s);
+	wish_with(&s, 1, make_block(7, 1), 1);
+	tap_ok(has_filter(&s, 7), "a packet filter crosses in parts");
+	wish_with(&s, 2, make_block(7, 2), 2);
+	tap_int(s.f.n_rows, 2, "one that says the same is not said again");
+	wish_with(&s, 2, make_block(8, 3), 3);
+	tap_ok(has_filter(&s, 8) && s.f.n_rows == (3000 + SHM_FILTER_PART - 1) / SHM_FILTER_PART,
+		"another one is, and nothing else");
+	memset(s.f.filter, 0, sizeof(s.f.filter));
+	fake_restart_forwarder(&s.f);
+	run(&s);
+	tap_ok(has_filter(&s, 8), "a new forwarder hears it again");
+	wish_with(&s, 2, NULL, 4);
+	tap_ok(s.f.filter_len == 0 && s.f.filter_total == 0 && s.f.n_rows == 1,
+		"that there is none any more is one row");
+	end(&s);
+}
+
 int
 main(void)
 {
 	test_full_then_delta();
+	test_filter();
 	test_larger_than_the_ring();
 	test_refusals();
 	test_new_forwarder();

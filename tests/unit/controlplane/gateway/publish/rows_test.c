@@ -14,6 +14,24 @@
 #define MAX_PEERS    12
 #define MAX_PREFIXES 40
 
+static struct acl_block *blocks[4]; // the first is none, the last two are alike
+
+// What only publishing looks at: any bytes will do.
+static struct acl_block *
+make_block(uint32_t len, uint8_t byte, uint64_t generation)
+{
+	struct acl_table *table = malloc(len);
+	struct acl_block *block;
+
+	memset(table, byte, len);
+	table->generation = generation;
+	table->size_bytes = len;
+	if (acl_block_create(table, &block) < 0)
+		abort();
+	free(table);
+	return block;
+}
+
 static struct rows *
 random_rows(void)
 {
@@ -37,6 +55,7 @@ random_rows(void)
 		rows_add_prefix(
 			rows, &p, rand() % 8 == 0 ? SHM_TO_HOST : (uint32_t)rand() % MAX_PEERS);
 	}
+	rows_set_filter(rows, blocks[rand() % 4]);
 	rows_seal(rows);
 	return rows;
 }
@@ -48,6 +67,8 @@ struct naive {
 	size_t n_peers;
 	struct shm_prefix_row prefixes[128];
 	size_t n_prefixes;
+	uint8_t filter[1024];
+	size_t filter_len;
 	bool wrong; /* something was taken away that was not there */
 };
 
@@ -62,6 +83,24 @@ naive_init(struct naive *n, const struct rows *rows)
 	memcpy(n->peers, rows->peers, rows->n_peers * sizeof(rows->peers[0]));
 	n->n_prefixes = rows->n_prefixes;
 	memcpy(n->prefixes, rows->prefixes, rows->n_prefixes * sizeof(rows->prefixes[0]));
+	n->filter_len = rows->filter != NULL ? rows->filter->len : 0;
+	if (n->filter_len > 0)
+		memcpy(n->filter, rows->filter->bytes, n->filter_len);
+}
+
+static void
+naive_filter(struct naive *n, const struct shm_cmd_filter *c)
+{
+	uint32_t left = c->total - c->offset;
+
+	if (c->offset == 0)
+		n->filter_len = 0;
+	n->wrong |= c->offset != n->filter_len || c->total > sizeof(n->filter);
+	if (n->wrong)
+		return;
+	left = left < SHM_FILTER_PART ? left : SHM_FILTER_PART;
+	memcpy(n->filter + c->offset, c->bytes, left);
+	n->filter_len += left;
 }
 
 static size_t
@@ -113,16 +152,30 @@ naive_execute(struct naive *n, const struct shm_command *c)
 		n->wrong |= i == n->n_prefixes;
 		n->prefixes[i] = n->prefixes[--n->n_prefixes];
 		return;
+	case SHM_CMD_FILTER:
+		naive_filter(n, &c->filter);
+		return;
 	default:
 		n->wrong = true;
 	}
 }
 
 static bool
+same_filter(const struct naive *n, const struct acl_block *block)
+{
+	if (block == NULL || n->filter_len != block->len)
+		return block == NULL && n->filter_len == 0;
+	// The number of the table's generation may be that of one before.
+	return memcmp(n->filter, block->bytes, 8) == 0 &&
+	       memcmp(n->filter + 16, block->bytes + 16, block->len - 16) == 0;
+}
+
+static bool
 naive_equals(const struct naive *n, const struct rows *rows)
 {
 	if (n->wrong || n->n_peers != rows->n_peers || n->n_prefixes != rows->n_prefixes ||
-		memcmp(&n->settings, &rows->settings, sizeof(n->settings)) != 0)
+		memcmp(&n->settings, &rows->settings, sizeof(n->settings)) != 0 ||
+		!same_filter(n, rows->filter))
 		return false;
 	for (size_t i = 0; i < rows->n_peers; i++) {
 		size_t at = naive_peer(n, rows->peers[i].number);
@@ -192,10 +245,40 @@ test_conflict(void)
 	rows_destroy(rows);
 }
 
+static void
+test_blocks(void)
+{
+	struct rows *a = rows_create(0, 0), *b = rows_create(0, 0);
+	struct acl_table *too_long = calloc(1, sizeof(*too_long));
+	struct acl_block *none = NULL;
+
+	tap_ok(acl_block_equal(blocks[2], blocks[3]) && !acl_block_equal(blocks[1], blocks[2]) &&
+			!acl_block_equal(blocks[1], NULL) && acl_block_equal(NULL, NULL),
+		"filters are equal that give the same verdicts");
+	rows_set_filter(a, blocks[2]);
+	rows_set_filter(b, blocks[3]);
+	tap_ok(rows_equal(a, b), "and so are generations with them");
+	rows_set_filter(b, blocks[1]);
+	tap_ok(!rows_equal(a, b), "others are not");
+	tap_int(blocks[1]->refs, 2, "rows hold a reference");
+	rows_destroy(a);
+	rows_destroy(b);
+	tap_int(blocks[1]->refs, 1, "and let it go");
+	too_long->size_bytes = SHM_MAX_FILTER + 8;
+	tap_ok(acl_block_create(too_long, &none) < 0 && none == NULL, "one too long is refused");
+	free(too_long);
+}
+
 int
 main(void)
 {
+	blocks[1] = make_block(sizeof(struct acl_table), 1, 1);
+	blocks[2] = make_block(1000, 2, 1);
+	blocks[3] = make_block(1000, 2, 2);
 	test_random();
 	test_conflict();
+	test_blocks();
+	for (unsigned i = 0; i < 4; i++)
+		acl_block_unref(blocks[i]);
 	return tap_done();
 }
