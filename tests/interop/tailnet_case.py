@@ -70,5 +70,10 @@ def answers(node, to, seconds=15):
     return True
 
 
+def reached(*ways):
+    """Whether each (node, to) gets an answer at once, by both families."""
+    return all(node.host.ping(address, 1, wait=1) == 1 for node, to in ways for address in to.addresses)
+
+
 if __name__ == "__main__":
     sys.exit("a module for tests; see tailnet_test.py")

@@ -23,7 +23,7 @@ gateway's place, which shows that what a case finds is not the lab's fault.
 import json, os, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from tailnet_case import Case, answers, at_once, lab, tailnet, traffic
+from tailnet_case import Case, answers, at_once, lab, reached, tailnet, traffic
 import tailnet_faults, tailnet_paths, tailnet_policy
 from tap import Tap
 
@@ -100,7 +100,7 @@ def command_line(case, net, gw, a):
     case.ok(not a.host.ping(gw.ip4, 1, wait=2), "down: it does not answer")
     code, out, err = gw.net.enter(gw.host, gw.words("up"))
     case.ok(code == 0, "`sluice up` without a word more", out + err)
-    case.eventually(lambda: answers(a, gw, 0.5), 20, "up again: it answers")
+    case.eventually(lambda: reached((a, gw)), 20, "up again: it answers")
     code, out, err = gw.command("logout")
     case.equal(code, 0, "`sluice logout`")
     case.eventually(lambda: gw.state() == "NeedsLogin", 20, "logged out: it needs a login", gw.state)

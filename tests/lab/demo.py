@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The demo's lab: scripts/demo installs and builds, then runs this.
+"""The lab of the WireGuard demo: `scripts/demo wireguard` installs and builds, then runs this.
 
     lan 192.168.77.2 --- gw (Sluice) --- wan --- peer1 (wireguard-go)
 """
@@ -166,17 +166,25 @@ def more(parser):
     parser.add_argument("--verbose", action="store_true")
 
 
-def main():
-    if "--down" in sys.argv:
-        return down()
+def begin_options(description):
+    """The options, in namespaces that vanish with us, or with --keep in the machine's own /run."""
     if "--keep" in sys.argv:
-        # In the machine's own /run, so that others can enter; otherwise in namespaces that vanish with us.
+        # So that others can enter.
         if os.geteuid() != 0:
             sys.exit("demo: --keep needs root: the namespaces have to be visible to others")
         if os.path.exists(KEPT):
             sys.exit("demo: one is up already; scripts/demo --down takes it down")
-        os.environ[lab.INSIDE] = "demo"
-    options = lab.enter(__doc__, more) if not os.environ.get(lab.INSIDE) == "demo" else parse()
+        parser = lab.argparse.ArgumentParser(description=description)
+        lab.add_options(parser)
+        more(parser)
+        return parser.parse_args()
+    return lab.enter(description, more)
+
+
+def main():
+    if "--down" in sys.argv:
+        return down()
+    options = begin_options(__doc__)
     site = None
     try:
         say("3. a lab of network namespaces:  lan 192.168.77.2 --- gw --- wan --- peer 10.99.1.2")
@@ -207,13 +215,6 @@ def main():
     if site:
         site.close()
     return status
-
-
-def parse():
-    parser = lab.argparse.ArgumentParser(description=__doc__)
-    lab.add_options(parser)
-    more(parser)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

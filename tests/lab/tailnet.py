@@ -339,7 +339,7 @@ class Gateway(lab.Sluice, Node):
         self.dir = f"{net.lab.dir}/{self.name}.d"
         os.makedirs(self.dir, mode=0o700)
         self.config, self.run_dir, self.state_dir = (f"{self.dir}/{n}" for n in ("sluice.yaml", "run", "state"))
-        self.process, self.began = None, 0.0
+        self.process, self.began, self.said = None, 0.0, ""
         self.extra = ""
 
     def yaml(self, peers=None):
@@ -362,6 +362,7 @@ class Gateway(lab.Sluice, Node):
         words = ["up", "--login-server", LOGIN, "--auth-key", self.key or self.net.auth_key(self.tag), "--ca-file",
                  f"{self.net.tls}/ca.crt", "--hostname", self.name, "--timeout", f"{timeout}s", *more]
         code, out, err = self.net.enter(self.host, self.words(*words), timeout + 10)
+        self.said = out + err
         if code != 0:
             raise LabError(f"sluice up: status {code}: {out}{err}\n{self.process.tail()}")
         return self.learn_addresses()
