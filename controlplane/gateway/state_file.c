@@ -3,14 +3,13 @@
 #include "controlplane/gateway/state_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "controlplane/gateway/durable_file.h"
 
 #define FIRST_LINE "sluice-timestamps 1\n"
 #define HEX_LEN    (2 * WG_TAI64N_LEN)
@@ -150,45 +149,18 @@ write_all(const struct state_file *file, int fd)
 	err = ferror(f) != 0 ? -EIO : 0;
 	if (fclose(f) != 0 && err == 0)
 		err = -errno;
-	if (err == 0 && fsync(fd) < 0)
-		err = -errno;
-	return err;
-}
-
-static int
-sync_folder(const char *path)
-{
-	char copy[4096];
-	int fd, err;
-
-	snprintf(copy, sizeof(copy), "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	err = fsync(fd) < 0 ? -errno : 0;
-	close(fd);
 	return err;
 }
 
 int
 state_file_save(const struct state_file *file, const char *path)
 {
-	char fresh[4096];
-	int fd, err;
+	struct durable_file f;
+	int err = durable_file_begin(&f, path);
 
-	snprintf(fresh, sizeof(fresh), "%s.new", path);
-	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	err = write_all(file, fd);
-	close(fd);
-	if (err == 0 && rename(fresh, path) < 0)
-		err = -errno;
-	if (err < 0) {
-		unlink(fresh);
-		return err;
-	}
-	return sync_folder(path);
+	if (err == 0)
+		err = write_all(file, f.fd);
+	return durable_file_end(&f, err);
 }
 
 static bool

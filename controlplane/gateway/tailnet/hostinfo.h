@@ -33,6 +33,11 @@ bool own_facts_set_peer_api(struct own_facts *own, uint16_t port4, uint16_t port
 /* Copied, with its latencies (at most OWN_FACTS_MAX_LATENCIES of them); NULL: not known. */
 #define OWN_FACTS_MAX_LATENCIES 1024
 bool own_facts_set_net_info(struct own_facts *own, const struct net_info *info);
+/* The same from a report (NULL: none) of the network, with the relay that is our home; 0: none. */
+struct netcheck_report;
+bool own_facts_set_report(struct own_facts *own,
+	const struct netcheck_report *report,
+	int32_t home_region);
 /* The host's name may be another: read it again. */
 bool own_facts_refresh(struct own_facts *own);
 
@@ -40,8 +45,8 @@ bool own_facts_refresh(struct own_facts *own);
 const struct own_hostinfo *own_facts_hostinfo(const struct own_facts *own);
 
 /*
- * A host's name as servers are told it: without its domain, lower-case letters, digits and '-',
- * 63 bytes at most; "" if nothing is left.
+ * A host's name as servers are told it: without its domain; lower-case letters and digits, and '-'
+ * for everything else; 63 bytes at most, letters or digits at both ends.  "" if nothing is left.
  */
 #define OWN_HOST_NAME_LEN 64
 char *own_host_name(const char *name, char text[static OWN_HOST_NAME_LEN]);

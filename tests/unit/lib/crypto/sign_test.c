@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "lib/crypto/sign.h"
+
+#include <string.h>
+
+#include "lib/base/err.h"
+#include "lib/crypto/key.h"
+#include "tests/lib/tap.h"
+
+// RFC 8032 section 7.1, test 1: the seed and the public key behind it.
+static const uint8_t rfc_private[SIGN_PRIVATE_LEN] = { 0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a,
+	0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49, 0xc5, 0x69, 0x7b, 0x32,
+	0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60, 0xd7, 0x5a, 0x98, 0x01, 0x82,
+	0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e, 0xe1, 0x72, 0xf3,
+	0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a };
+
+int
+main(void)
+{
+	uint8_t public[SIGN_PUBLIC_LEN], private[SIGN_PRIVATE_LEN], again[SIGN_PUBLIC_LEN];
+
+	tap_int(crypto_init(), 0, "the library works");
+	tap_int(sign_public(public, rfc_private), 0, "the key of RFC 8032");
+	tap_bytes(public, rfc_private + 32, SIGN_PUBLIC_LEN, "has its public half");
+
+	sign_generate(public, private);
+	tap_int(sign_public(again, private), 0, "a new pair");
+	tap_bytes(again, public, SIGN_PUBLIC_LEN, "belongs together");
+	private[40] ^= 1;
+	tap_int(sign_public(again, private), ERR_BAD_KEY, "a pair that does not is noticed");
+	return tap_done();
+}
