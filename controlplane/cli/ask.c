@@ -11,9 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "controlplane/cli/show.h"
 #include "controlplane/gateway/gateway_api.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
+#include "lib/base/secret.h"
 
 #define PATIENCE_NS  (3 * NS_PER_S)
 #define ANSWER_LIMIT ((size_t)256 << 20)
@@ -21,7 +23,6 @@
 static int
 connect_once(const char *run_dir, struct sockaddr_un *sun)
 {
-	struct timeval limit = { .tv_sec = 30 };
 	int sock, err;
 
 	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -37,7 +38,6 @@ connect_once(const char *run_dir, struct sockaddr_un *sun)
 		close(sock);
 		return err;
 	}
-	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	return sock;
 }
 
@@ -95,24 +95,111 @@ read_line(int sock)
 	return NULL;
 }
 
-static json_t *
-exchange(int sock, const char *command)
+// The whole line, whatever the socket takes at once.
+static int
+send_all(int sock, const char *line, size_t len)
 {
-	char request[128];
+	while (len > 0) {
+		ssize_t n = send(sock, line, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		line += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+// The request's line may hold an auth key.
+static int
+send_request(int sock, const json_t *request)
+{
+	size_t len = json_dumpb(request, NULL, 0, JSON_COMPACT);
+	char *line;
+	int err;
+
+	if (len + 1 > GATEWAY_API_MAX_REQUEST)
+		return -EMSGSIZE;
+	line = malloc(len + 1);
+	if (line == NULL)
+		return -ENOMEM;
+	json_dumpb(request, line, len, JSON_COMPACT);
+	line[len] = '\n';
+	err = send_all(sock, line, len + 1);
+	secret_wipe(line, len + 1);
+	free(line);
+	return err;
+}
+
+static int
+exchange(int sock, const json_t *request, json_t **ret_answer)
+{
 	json_t *answer;
 	char *line;
-	int n = snprintf(request, sizeof(request), "{\"cmd\": \"%s\"}\n", command);
+	int err = send_request(sock, request);
 
-	if (send(sock, request, (size_t)n, MSG_NOSIGNAL) != n)
-		return NULL;
+	if (err < 0)
+		return err;
 	line = read_line(sock);
 	if (line == NULL)
-		return NULL;
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	answer = json_loads(line, 0, NULL);
 	free(line);
-	if (answer == NULL)
-		errno = EBADMSG;
-	return answer;
+	if (!json_is_object(answer)) {
+		json_decref(answer);
+		return -EBADMSG;
+	}
+	*ret_answer = answer;
+	return 0;
+}
+
+// `*ret_reached`: somebody was there.
+static int
+ask_once(const char *run_dir,
+	const json_t *request,
+	int timeout_s,
+	bool patiently,
+	bool *ret_reached,
+	json_t **ret_answer)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval limit = { .tv_sec = timeout_s };
+	int sock, err;
+
+	*ret_reached = false;
+	sock = patiently ? connect_patiently(run_dir, &sun) : connect_once(run_dir, &sun);
+	if (sock < 0)
+		return sock;
+	*ret_reached = true;
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	err = exchange(sock, request, ret_answer);
+	close(sock);
+	return err;
+}
+
+// The auth key, if there is one, does not outlive the question.
+static void
+release_request(json_t *request)
+{
+	const json_t *key = json_object_get(request, "auth_key");
+
+	if (json_is_string(key))
+		secret_wipe((char *)json_string_value(key), json_string_length(key));
+	json_decref(request);
+}
+
+int
+ask_quietly(const char *run_dir, json_t *request, int timeout_s, json_t **ret_answer)
+{
+	bool reached;
+	int err = request == NULL
+	                  ? -ENOMEM
+	                  : ask_once(run_dir, request, timeout_s, false, &reached, ret_answer);
+
+	release_request(request);
+	return err;
 }
 
 static const char *
@@ -123,37 +210,87 @@ text_of(const json_t *object, const char *key)
 	return text != NULL ? text : "not said";
 }
 
+void
+ask_print_error(const char *name, const json_t *error)
+{
+	fprintf(stderr, "sluice %s: %s; %s; %s\n", name, text_of(error, "what"),
+		text_of(error, "why"), text_of(error, "do"));
+}
+
+void
+ask_print_warnings(const char *name, const json_t *answer)
+{
+	json_t *warnings = json_object_get(answer, "warnings"), *warning;
+	size_t i;
+
+	show_clean(warnings);
+	json_array_foreach(warnings, i, warning) if (json_is_string(warning))
+		fprintf(stderr, "sluice %s: warning: %s\n", name, json_string_value(warning));
+}
+
+static void
+print_failure(const char *name, const char *run_dir, bool reached, int err)
+{
+	if (!reached)
+		fprintf(stderr,
+			"sluice %s: no gateway answers at %s/" GATEWAY_API_SOCKET ": %s; %s\n",
+			name, run_dir, err_str(err),
+			err == -EACCES ? "run this as root or as a member of the socket's group"
+				       : "start one with `sluice up` or `sluice run`, or name its "
+					 "directory with --run-dir");
+	else if (err == -EMSGSIZE)
+		fprintf(stderr,
+			"sluice %s: the settings are too long; a question has at most %d bytes; "
+			"put them into the configuration file\n",
+			name, GATEWAY_API_MAX_REQUEST);
+	else
+		fprintf(stderr,
+			"sluice %s: the gateway did not answer: %s; it may be restarting; try "
+			"again, then see its log\n",
+			name, err_str(err));
+}
+
+json_t *
+ask(const char *name, const char *run_dir, json_t *request, int timeout_s)
+{
+	json_t *answer = NULL;
+	bool reached = true;
+	int err = -ENOMEM;
+
+	if (request != NULL)
+		err = ask_once(run_dir, request, timeout_s, true, &reached, &answer);
+	release_request(request);
+	if (err < 0) {
+		print_failure(name, run_dir, reached, err);
+		return NULL;
+	}
+	if (json_is_true(json_object_get(answer, "ok")))
+		return answer;
+	show_clean(answer);
+	ask_print_error(name, json_object_get(answer, "error"));
+	json_decref(answer);
+	return NULL;
+}
+
 json_t *
 ask_gateway(const char *name, const char *run_dir, const char *command)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int sock = connect_patiently(run_dir, &sun);
-	const json_t *error;
-	json_t *answer;
+	return ask(name, run_dir, json_pack("{s:s}", "cmd", command), ASK_TIMEOUT_S);
+}
 
-	if (sock < 0) {
-		fprintf(stderr,
-			"sluice %s: no gateway answers at %s/" GATEWAY_API_SOCKET ": %s; %s\n",
-			name, run_dir, err_str(sock),
-			sock == -EACCES ? "run this as root or as a member of the socket's group"
-					: "start one with `sluice run`, or name its directory with "
-					  "--run-dir");
-		return NULL;
-	}
-	answer = exchange(sock, command);
-	if (answer == NULL)
-		fprintf(stderr,
-			"sluice %s: the gateway did not answer: %s; it may be restarting; try "
-			"again, "
-			"then see its log\n",
-			name, err_str(-errno));
-	close(sock);
-	if (answer == NULL || json_is_true(json_object_get(answer, "ok")))
+json_t *
+ask_tailnet(const char *name, const char *run_dir, bool with_peers)
+{
+	json_t *answer = ask(name, run_dir,
+		json_pack("{s:s, s:b}", "cmd", "status", "peers", with_peers), ASK_TIMEOUT_S);
+
+	if (answer == NULL || json_is_object(json_object_get(answer, "tailnet")))
 		return answer;
-
-	error = json_object_get(answer, "error");
-	fprintf(stderr, "sluice %s: %s; %s; %s\n", name, text_of(error, "what"),
-		text_of(error, "why"), text_of(error, "do"));
+	fprintf(stderr,
+		"sluice %s: this gateway is no member of a tailnet; its configuration has its "
+		"peers in a wireguard: section; see `sluice status`, or replace that section by "
+		"tailnet:\n",
+		name);
 	json_decref(answer);
 	return NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The commands of `sluice`.  A command is one function in one file and one row in main.c.
+ * The commands of `sluice`.  A command is one function in one file and one row in commands.c.
  *
  * argv[0] is the command's name, the rest its arguments; argv[argc] is NULL.  getopt_long() may be
  * used at once.  Every command takes --run-dir, also those that have no use for it: several
@@ -17,6 +17,17 @@ enum command_exit {
 	COMMAND_USAGE = 2,  /* wrong arguments */
 };
 
+int cmd_up(int argc, char **argv);
+int cmd_down(int argc, char **argv);
+int cmd_login(int argc, char **argv);
+int cmd_logout(int argc, char **argv);
+int cmd_set(int argc, char **argv);
+int cmd_ping(int argc, char **argv);
+int cmd_netcheck(int argc, char **argv);
+int cmd_ip(int argc, char **argv);
+int cmd_whois(int argc, char **argv);
+int cmd_debug(int argc, char **argv);
+int cmd_version(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_reload(int argc, char **argv);

@@ -2,7 +2,8 @@
  *
  * The gateway's local API: one JSON object a line, question and answer, over a UNIX stream socket.
  *
- *     {"cmd":"status"}    {"ok":true, and the keys below}
+ *     {"cmd":"status"}    {"ok":true, and the keys below}; with "peers":false both lists of peers
+ *                         are left out: for those that ask often
  *     {"cmd":"reload"}    {"ok":true,"summary":"...","warnings":["..."]}   when it is in force
  *     {"cmd":"version"}   {"ok":true,"version":"..."}
  *     anything wrong      {"ok":false,"error":{"what":"...","why":"...","do":"..."}}
@@ -91,7 +92,7 @@
  *     server     the login server in use;  connected (to it),  phase (a sentence fragment: "asking
  *                the server for its key", ...)
  *     from_disk  the map is the last one known, the server has not confirmed it yet
- *     error      {"what","why","do"} or null: why it does not go on
+ *     error      {"what","why","do","final" (bool: it will not be tried again by itself)} or null
  *     warnings   [sentences]
  *     domain, magic_dns_suffix, user (login name)
  *     prefs      as above, every one;  prefs_from_file {name: line}: those that the file fixes
