@@ -12,6 +12,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/crypto/aead.h"
+#include "tests/lib/acl.h"
 #include "tests/lib/gateways.h"
 #include "tests/lib/invariants.h"
 
@@ -64,6 +65,28 @@ pick(uint8_t choice, uint32_t value, uint32_t small)
 	return choice % 64 == 0 ? value : value % small;
 }
 
+// A part of a sound table, one word of it changed at times.
+static void
+fill_filter(struct shm_cmd_filter *c, const uint8_t r[12])
+{
+	static struct acl_table *table;
+
+	if (table == NULL)
+		table = acl_make("[{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"10.0.0.0/8\","
+				 "\"Ports\":{\"First\":1,\"Last\":9}}]}]",
+			"10.0.0.0/8");
+	if (c->total == 500)
+		c->total = table->size_bytes;
+	if (c->offset < table->size_bytes) {
+		uint32_t left = table->size_bytes - c->offset;
+
+		memcpy(c->bytes, (const uint8_t *)table + c->offset,
+			left < SHM_FILTER_PART ? left : SHM_FILTER_PART);
+	}
+	if (r[8] % 4 == 0)
+		memcpy(c->bytes + 4 * (r[9] % (SHM_FILTER_PART / 4)), r, 4);
+}
+
 static void
 fill_plausibly(struct shm_command *cmd, const uint8_t r[RECORD_LEN])
 {
@@ -80,6 +103,7 @@ fill_plausibly(struct shm_command *cmd, const uint8_t r[RECORD_LEN])
 		break;
 	case SHM_CMD_SETTINGS:
 		cmd->settings.mtu = (uint16_t)value;
+		cmd->settings.filter = r[2] % 4;
 		break;
 	case SHM_CMD_PREFIX:
 	case SHM_CMD_PREFIX_GONE:
@@ -92,6 +116,7 @@ fill_plausibly(struct shm_command *cmd, const uint8_t r[RECORD_LEN])
 		cmd->path.peer = pick(r[2], value, 8);
 		cmd->path.path.family = r[3] % 7;
 		cmd->path.path.remote_port = (uint16_t)more;
+		cmd->path.path.relay = r[12] % 3;
 		break;
 	case SHM_CMD_SESSION:
 		cmd->session.peer = pick(r[2], value, 8);
@@ -105,6 +130,11 @@ fill_plausibly(struct shm_command *cmd, const uint8_t r[RECORD_LEN])
 		cmd->session_gone.peer = pick(r[2], value, 8);
 		cmd->session_gone.receiver_index =
 			r[3] % 8 == 0 ? more : more % 4 << SHM_SLOT_BITS | (more >> 8) % 32;
+		break;
+	case SHM_CMD_FILTER: // parts of a table that is sound, or nearly
+		cmd->filter.offset = r[2] % 16 == 0 ? value : SHM_FILTER_PART * (r[2] % 16 - 1);
+		cmd->filter.total = r[3] % 8 == 0 ? more : 500;
+		fill_filter(&cmd->filter, r + 4);
 		break;
 	default: // PEER too: its key follows
 		cmd->one.peer = pick(r[2], value, 8);
