@@ -147,6 +147,18 @@ def test_check(folder):
             status = subprocess.run([sluice, "check", config], stdout=full, stderr=subprocess.DEVNULL, timeout=60)
         ok(status.returncode == 1, "an answer that nobody gets is a failure")
     expect(run("check", "--run-dir", "/nowhere", config), 0, "--run-dir is taken", out="good")
+    member = os.path.join(folder, "member.yaml")
+    write(member, "version: 1\ntailnet:\n  login_server: https://hs.example/\n  auth_key_file: auth.key\n")
+    expect(run("check", member), 0, "a member of a tailnet whose auth key is gone", out="good; a member of https://hs.example\n",
+           err=f"{member}:4:18: warning: auth_key_file auth.key is not there")
+    write(os.path.join(folder, "auth.key"), "hskey-auth-0123456789\n", 0o640)
+    expect(run("check", member), 1, "an auth key's file that the group can read", err="run `chmod 600` on it")
+    os.chmod(os.path.join(folder, "auth.key"), 0o600)
+    result = run("check", "--print", member)
+    expect(result, 0, "its canonical form", out='  login_server: "https://hs.example"\n', err="")
+    ok("hskey" not in result.stdout and "wireguard" not in result.stdout, "has no key, and nothing of the other kind", result.stdout)
+    write(member, "version: 1\n")
+    expect(run("check", member), 0, "neither section is a tailnet's member", out="good; a member of a tailnet\n", err="")
     ok(KEY not in run("check", "--print", config).stdout, "the canonical form has no secret in it")
 
     printed = run("check", "--print", config)

@@ -18,15 +18,20 @@ _sluice_names() {
 # The value of option $1.  False: it takes none.
 _sluice_value() {
 	case $1 in
-	--config) _sluice_names -f ;;
+	--config | --ca-file) _sluice_names -f ;;
 	--run-dir | --state-dir | --key-dir) _sluice_names -d ;;
+	--accept-risk) _sluice_words 'tailscaled all' ;;
+	--login-server | --auth-key | --hostname | --advertise-routes | --advertise-tags | --timeout | --size) ;;
 	*) return 1 ;;
 	esac
 }
 
 _sluice() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev='' command=''
-	local commands='run status reload check import genkey pubkey genpsk help'
+	local commands='up down login logout set status ping netcheck ip whois debug run reload check import genkey
+		pubkey genpsk version help'
+	local settings='--hostname --accept-routes --advertise-routes --snat-subnet-routes --accept-dns --shields-up
+		--ca-file --run-dir --help'
 
 	COMPREPLY=()
 	((COMP_CWORD == 0)) || prev=${COMP_WORDS[COMP_CWORD - 1]}
@@ -48,8 +53,23 @@ _sluice() {
 	((COMP_CWORD < 2)) || command=${COMP_WORDS[1]}
 	case $command in
 	'') _sluice_words "$commands --version --help" ;;
+	up | login)
+		_sluice_words "$settings --login-server --auth-key --advertise-tags --force-reauth --reset --qr --timeout
+			--accept-risk --config --state-dir"
+		;;
+	set) _sluice_words "$settings" ;;
 	run) _sluice_words '--config --run-dir --state-dir --help' ;;
-	status) _sluice_words '--dataplane --json --run-dir --help' ;;
+	status) _sluice_words '--dataplane --json --active --peers --self --header --run-dir --help' ;;
+	ping) _sluice_words '--timeout --until-direct --size --tsmp --icmp --peerapi --run-dir --help' ;;
+	netcheck | whois) _sluice_words '--json --run-dir --help' ;;
+	version) _sluice_words '--daemon --json --run-dir --help' ;;
+	debug)
+		if [[ $cur != -* ]]; then
+			_sluice_words 'map derp paths'
+		else
+			_sluice_words '--json --run-dir --help'
+		fi
+		;;
 	check | import)
 		if [[ $cur != -* ]]; then
 			_sluice_names -f
@@ -59,7 +79,7 @@ _sluice() {
 			_sluice_words '--key-dir --force --run-dir --help'
 		fi
 		;;
-	reload | genkey | pubkey | genpsk) _sluice_words '--run-dir --help' ;;
+	down | logout | ip | reload | genkey | pubkey | genpsk) _sluice_words '--run-dir --help' ;;
 	help) ((COMP_CWORD > 2)) || _sluice_words "${commands% help} config" ;;
 	esac
 }
