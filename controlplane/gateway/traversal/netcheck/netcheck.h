@@ -96,6 +96,7 @@ void netcheck_destroy(struct netcheck *n);
 /* The relays, copied; NULL: none.  Ends a round that is under way, without done().  0 or -ENOMEM,
  * and the old map stays. */
 [[nodiscard]] int netcheck_set_map(struct netcheck *n, const struct derp_map *map);
+bool netcheck_has_map(const struct netcheck *n, const struct derp_map *map); /* an equal one */
 /* The home of before, for instance a predecessor's: it is only left for one that is clearly
  * better. */
 void netcheck_set_home(struct netcheck *n, int32_t region_id);

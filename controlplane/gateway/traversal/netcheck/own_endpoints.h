@@ -92,8 +92,15 @@ void own_endpoints_network_changed(struct own_endpoints *o, struct mono now);
 /* Somebody asks: a full look now; report() and changed() follow. */
 void own_endpoints_check(struct own_endpoints *o, struct mono now);
 
+/* Something failed that a better home or fresher endpoints might mend (the home relay is gone,
+ * say): look soon, but not again and again. */
+void own_endpoints_doubt(struct own_endpoints *o, struct mono now);
+
 /* Do what is due; returns when to come again, or never.  After stream_set_dispatch(). */
 struct mono own_endpoints_tick(struct own_endpoints *o, struct mono now);
+/* What own_endpoints_tick() would return: ask before sleeping, anything here may have changed it.
+ */
+struct mono own_endpoints_next(const struct own_endpoints *o);
 
 /*
  * The list, best first, borrowed until the next call of anything here; returns how many.  It is
