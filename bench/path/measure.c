@@ -358,12 +358,13 @@ measure_axes(const struct measure_row *row)
 	static const char *const lines[] = { "left", "l3", "memory" };
 
 	return json_pack(
-		"{s:s, s:s, s:f, s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:f, s:b, s:b}",
+		"{s:s, s:s, s:f, s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:f, s:b, s:b, s:i}",
 		"direction", measure_direction_names[row->direction], "sizes", row->sizes->text,
 		"mean_bytes", row->sizes->mean, "peers", (int)row->world.n_peers, "active_peers",
 		(int)row->n_active, "popularity", popularity_names[row->popularity], "prefixes",
 		(int)row->world.prefixes, "burst", (int)row->world.burst, "in_flight",
 		(int)row->in_flight, "ring", (int)row->world.ring, "lines", lines[row->world.lines],
 		"lan_hosts", (int)row->lan_hosts, "rekeys_per_s", row->rekeys_per_s, "shared",
-		row->world.is_shared, "small_pages", row->world.small_pages);
+		row->world.is_shared, "small_pages", row->world.small_pages, "filter_rules",
+		(int)row->world.n_rules);
 }

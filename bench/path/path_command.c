@@ -13,6 +13,7 @@
 #include "bench/path/gate.h"
 #include "bench/path/measure.h"
 #include "bench/path/plan.h"
+#include "bench/path/rules.h"
 #include "bench/path/table.h"
 #include "lib/base/err.h"
 #include "lib/crypto/aead.h"
@@ -56,6 +57,7 @@ static const char help[] =
 	"  --lines WHERE         what a card writes is then left (where stores put it), in l3, or "
 	"in\n"
 	"                        memory (left)\n"
+	"  --filter N            a tailnet's packet filter of N rules, 1 to 10000 (none)\n"
 	"  --shared              locked instructions, as with several workers\n"
 	"  --small-pages         no huge pages for sessions (to see what they are worth)\n"
 	"  --aead NAME           force a cipher back end\n"
@@ -179,6 +181,7 @@ static const struct option longs[] = {
 	{ "lan-hosts", required_argument, NULL, 'l' },
 	{ "working-set", required_argument, NULL, 'w' },
 	{ "lines", required_argument, NULL, 'L' },
+	{ "filter", required_argument, NULL, 'R' },
 	{ "shared", no_argument, NULL, 's' },
 	{ "small-pages", no_argument, NULL, 'S' },
 	{ "aead", required_argument, NULL, 'A' },
@@ -238,6 +241,8 @@ take_option(struct options *o, struct plan *plan, int c, const char *value)
 		index = name_index(lines, 3, value);
 		a->lines = index >= 0 ? (enum nic_lines)index : NIC_LINES_LEFT;
 		return index >= 0 ? NULL : "it is left, l3 or memory";
+	case 'R':
+		return number_option(value, RULES_MAX, &a->n_rules) ? NULL : number;
 	case 's':
 		a->is_shared = true;
 		return NULL;

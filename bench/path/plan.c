@@ -54,6 +54,7 @@ base_row(const struct plan *plan, const struct plan_axes *axes, uint32_t size)
 	return (struct measure_row){
 		.world = { .n_peers = 1,
 			.prefixes = 1,
+			.n_rules = axes->n_rules,
 			.is_shared = axes->is_shared,
 			.small_pages = axes->small_pages,
 			.ring = ring,
@@ -283,11 +284,11 @@ plan_key(const struct measure_row *row, char *ret_text, size_t len)
 
 	snprintf(ret_text, len,
 		"%s/%s/peers=%u/active=%u/%s/prefixes=%u/burst=%u/in_flight=%u/ring=%u/lines=%u/"
-		"lan=%u/rekeys=%g/shared=%d/small=%d/s=%g",
+		"lan=%u/rekeys=%g/shared=%d/small=%d/rules=%u/s=%g",
 		measure_direction_names[row->direction], row->sizes->text, w->n_peers,
 		row->n_active, popularity_names[row->popularity], w->prefixes, w->burst,
 		row->in_flight, w->ring, w->lines, row->lan_hosts, row->rekeys_per_s, w->is_shared,
-		w->small_pages, row->seconds);
+		w->small_pages, w->n_rules, row->seconds);
 }
 
 void

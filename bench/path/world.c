@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bench/harness/run.h"
+#include "bench/path/rules.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 
@@ -151,6 +152,21 @@ add_prefix(struct in_memory *m, uint32_t address, unsigned len, uint32_t to)
 	in_memory_prefix(m, prefix, to);
 }
 
+static void
+load_filter(struct in_memory *m, uint32_t n_rules)
+{
+	const struct shm_settings settings = { .mtu = IN_MEMORY_MTU,
+		.filter = SHM_FILTER_ENFORCED };
+	struct acl_table *table;
+
+	if (n_rules == 0)
+		return;
+	table = rules_make(n_rules);
+	in_memory_all_settings(m, &settings);
+	in_memory_filter(m, table);
+	free(table);
+}
+
 static uint32_t
 load_tables(struct world *w)
 {
@@ -158,6 +174,7 @@ load_tables(struct world *w)
 
 	in_memory_begin(m, true);
 	in_memory_settings(m, IN_MEMORY_MTU, NULL, NULL);
+	load_filter(m, w->config.n_rules);
 	in_memory_prefix(m, "10.0.0.0/8", SHM_TO_HOST);
 	for (uint32_t i = 0; i < w->config.n_peers; i++) {
 		in_memory_peer(m, i);

@@ -32,6 +32,7 @@ struct world_config {
 	uint32_t n_peers;
 	uint32_t prefixes; /* of each peer: 1 to 1000 */
 	bool small_pages;  /* sessions in 4 KiB pages, however many */
+	uint32_t n_rules;  /* of a tailnet's packet filter; 0: a plain gateway */
 	bool is_shared;    /* locked instructions, as if there were other workers */
 	uint32_t ring, burst;
 	enum nic_lines lines;

@@ -60,7 +60,7 @@ def check_axes(tap):
     tap.ok(all(r["axes"]["prefixes"] == 5 and r["axes"]["burst"] == 8 and r["axes"]["popularity"] == "zipf" for r in rows),
            "and with the axes that were set")
     tap.equal({r["axes"]["active_peers"] for r in rows}, {1, 20, 200}, "active peers by percent")
-    for words in (("--lines", "l3"), ("--lines", "memory"), ("--working-set", "1M"), ("--shared",), ("--small-pages",),
+    for words in (("--lines", "l3"), ("--lines", "memory"), ("--working-set", "1M"), ("--shared",), ("--small-pages",), ("--filter", "20"),
                   ("--aead", "libsodium"), ("--in-flight", "7"), ("--lan-hosts", "1")):
         rows, err = trials("--direction", "both", *words)
         tap.ok(len(rows) == 1 and rows[0]["result"]["packets_lost"] == 0, " ".join(words) + f" runs {err}")
