@@ -29,8 +29,10 @@ def run_server(case):
                 net.kill_headscale()
             else:
                 net.headscale.stop(3)
-            net.start_headscale(wait=n % 10 == 9)
-            time.sleep(0.7)
+            net.start_headscale(wait=False)
+            wait_for(net.listens, 20, "headscale to listen")
+            # Sometimes before the nodes are back, sometimes after.
+            time.sleep((0, 0.3, 1.5)[n % 3])
         net.wait_headscale()
         time.sleep(2)
         case.perfect(flow.stop(), f"{rounds} restarts of Headscale under traffic, 0 lost")

@@ -542,6 +542,9 @@ class Tailnet:
         if not self.headscale.alive():
             raise LabError(f"headscale: {self.headscale.tail()}")
 
+    def listens(self):
+        return ":443" in self.ctl.run(["ss", "-Hltn", "sport", "=", ":443"])
+
     def kill_headscale(self):
         self.headscale.signal(signal.SIGKILL)
         self.headscale.popen.wait()
