@@ -15,8 +15,9 @@ MEMBERS = {"schema", "tier", "kind", "key", "at", "command", "machine", "build",
 SPREAD = {"best", "median", "p10", "p90", "n"}
 DIRECTIONS = ("inbound", "outbound", "both", "peer_to_peer")
 STEPS = {
-    "inbound": {"round", "wire_rx", "keypair_lookup", "aead_open", "decrypt", "source_check", "route_inner", "host_transmit"},
-    "outbound": {"round", "host_rx", "peer_lookup", "session_select", "aead_seal", "encrypt", "wire_transmit"},
+    "inbound": {"round", "wire_rx", "keypair_lookup", "aead_open", "decrypt", "source_check", "acl", "route_inner",
+                "host_transmit"},
+    "outbound": {"round", "host_rx", "peer_lookup", "acl", "session_select", "aead_seal", "encrypt", "wire_transmit"},
 }
 STEPS["both"] = STEPS["inbound"] | STEPS["outbound"]
 STEPS["peer_to_peer"] = STEPS["both"] - {"host_rx", "host_transmit"}
@@ -60,8 +61,8 @@ def check_axes(tap):
     tap.ok(all(r["axes"]["prefixes"] == 5 and r["axes"]["burst"] == 8 and r["axes"]["popularity"] == "zipf" for r in rows),
            "and with the axes that were set")
     tap.equal({r["axes"]["active_peers"] for r in rows}, {1, 20, 200}, "active peers by percent")
-    for words in (("--lines", "l3"), ("--lines", "memory"), ("--working-set", "1M"), ("--shared",), ("--small-pages",), ("--filter", "20"),
-                  ("--aead", "libsodium"), ("--in-flight", "7"), ("--lan-hosts", "1")):
+    for words in (("--lines", "l3"), ("--lines", "memory"), ("--working-set", "1M"), ("--shared",), ("--small-pages",),
+                  ("--filter", "20"), ("--aead", "libsodium"), ("--in-flight", "7"), ("--lan-hosts", "1")):
         rows, err = trials("--direction", "both", *words)
         tap.ok(len(rows) == 1 and rows[0]["result"]["packets_lost"] == 0, " ".join(words) + f" runs {err}")
     tap.ok(not rows or rows[0]["axes"]["lan_hosts"] == 1, "and is in the axes")
