@@ -93,7 +93,6 @@ struct relays {
 	struct public_key public_key;
 	struct derp_map *map; /* NULL: none */
 	uint16_t home;
-	bool is_gate_open; /* the first connection has come to an end, good or bad */
 	uint64_t last_opening;
 	struct relay *list[RELAYS_MAX_CONNECTIONS]; /* ascending by region */
 	size_t n;
@@ -101,7 +100,7 @@ struct relays {
 };
 
 /* relay_life.c */
-/* Begin with the region's first node now, or when the gate opens. */
+/* Begin with the region's first node. */
 void relay_start(struct relay *relay, struct mono now);
 /* End the connection: it goes on with the region's next node, or waits and begins again. */
 void relay_fail(struct relay *relay, const char *why, struct mono now);

@@ -138,21 +138,6 @@ open_next(struct relay *relay, size_t from, struct mono now)
 	return false;
 }
 
-// At the beginning only home is connected to, or whatever is first: the others wait for its
-// outcome.
-static bool
-is_gate_shut(const struct relay *relay)
-{
-	const struct relays *all = relay->all;
-
-	if (all->is_gate_open || all->home == relay->region)
-		return false;
-	for (size_t i = 0; i < all->n; i++)
-		if (all->list[i] != relay && all->list[i]->state == RELAY_CONNECTING)
-			return true;
-	return false;
-}
-
 // A little more each time, and never twice the same, so that a relay's clients come back one by
 // one.
 static int64_t
@@ -173,7 +158,6 @@ backoff_ns(const struct relay *relay, struct mono now)
 static void
 wait_for_retry(struct relay *relay, const char *why, struct mono now)
 {
-	relay->all->is_gate_open = true;
 	relay->n_failures++;
 	relay->retry_at = mono_add_ns(now, backoff_ns(relay, now));
 	if (relay->n_failures == 1)
@@ -185,14 +169,10 @@ wait_for_retry(struct relay *relay, const char *why, struct mono now)
 void
 relay_start(struct relay *relay, struct mono now)
 {
-	if (is_gate_shut(relay)) {
-		relay->retry_at = now;
-		relay_set_state(relay, RELAY_WAITING, NULL, now);
-	} else if (open_next(relay, 0, now)) {
+	if (open_next(relay, 0, now))
 		relay_set_state(relay, RELAY_CONNECTING, NULL, now);
-	} else {
+	else
 		wait_for_retry(relay, "the map has no relay there that can be connected to", now);
-	}
 }
 
 void
@@ -219,7 +199,6 @@ void
 relay_proven(struct relay *relay, struct mono now)
 {
 	relay->phase = RELAY_PHASE_PROVEN;
-	relay->all->is_gate_open = true;
 	relay->restart_until = (struct mono){};
 	relay->health[0] = '\0';
 	log_info("connected with a relay region=%u host=%s fast_start=%d", relay->region,
@@ -293,11 +272,10 @@ relay_tick(struct relay *relay, struct mono now)
 		relay_stop(relay, NULL, now);
 	else if (relay->state == RELAY_WAITING && is_due(relay->retry_at, now, &next))
 		relay_start(relay, now);
-	// A state that this has led to has a deadline of its own; one that waits for the gate has
-	// none, the end of another's attempt leads here.
+	// A state that this has led to has a deadline of its own.
 	if (relay->state == RELAY_CONNECTING)
 		earlier(&next, relay->deadline);
-	else if (relay->state == RELAY_WAITING && mono_diff_ns(relay->retry_at, now) > 0)
+	else if (relay->state == RELAY_WAITING)
 		earlier(&next, relay->retry_at);
 	return next;
 }

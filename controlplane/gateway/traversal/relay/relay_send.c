@@ -77,6 +77,7 @@ relay_send_request(struct relay *relay, struct mono now)
 {
 	const struct derp_region *region = derp_map_find(relay->all->map, relay->region);
 	const char *common_name = stream_last_common_name(relay->stream);
+	int64_t serial = stream_last_serial(relay->stream); // the protocol's version, 2 so far
 	struct derp_upgrade_request request = {};
 	char text[DERP_REQUEST_MAX_LEN], host[RELAYS_HOST_LEN + 2];
 	size_t len;
@@ -88,7 +89,7 @@ relay_send_request(struct relay *relay, struct mono now)
 		request.ideal_node = region->nodes[0].name;
 	request.fast_start =
 		!relay->no_fast_start && stream_is_tls13(relay->stream) && common_name != NULL &&
-		stream_last_serial(relay->stream) == DERP_VERSION &&
+		serial >= 1 && serial <= UINT8_MAX &&
 		derp_meta_name_read(common_name, strlen(common_name), &relay->server_key) == 0;
 	if (request.ideal_node != NULL && *request.ideal_node == '\0')
 		request.ideal_node = NULL;
