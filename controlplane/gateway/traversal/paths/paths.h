@@ -8,7 +8,8 @@
  * Owner:  whoever created it.  Thread: one (wire).
  *
  * Pure: no socket, and the clock is given.  What it wants to do it does by `struct paths_calls`.
- * From within a call only paths_send(), paths_sent() and the questions at the end may be used.
+ * From within chosen(), session_reset() and pong() only paths_send(), paths_sent() and the
+ * questions at the end may be used, from within the other calls nothing.
  *
  * Peers have the numbers that the data plane knows them by.  A number that is not set is ignored
  * everywhere, so that reports which crossed a removal do no harm.  A peer without traffic costs
@@ -80,7 +81,12 @@ struct paths_calls {
 		struct endpoint *ret_endpoints,
 		size_t max,
 		bool *ret_is_fresh);
-	/* The peer started anew (another disco key): its WireGuard sessions are to be forgotten. */
+	/*
+	 * The peer started anew (another disco key): its WireGuard sessions are to be forgotten. If
+	 * it was heard in the last 15 s, begin a handshake at once: it may have made a session
+	 * before the map told us its new key, and would send by that for 15 s before it begins
+	 * another.
+	 */
 	void (*session_reset)(void *context, uint32_t peer);
 	void (*pong)(void *context, uint64_t token, const struct paths_pong *pong);
 	void (*random)(void *context, void *out, size_t len);

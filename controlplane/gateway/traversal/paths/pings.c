@@ -44,6 +44,14 @@ take_at(struct pings *p, uint16_t i, struct ping *ret_ping)
 		pings_fini(p);
 }
 
+void
+pings_drop_last(struct pings *p)
+{
+	p->n--;
+	if (p->n == 0)
+		pings_fini(p);
+}
+
 bool
 pings_take(struct pings *p, const uint8_t txid[static DISCO_TXID_LEN], struct ping *ret_ping)
 {

@@ -34,6 +34,8 @@ struct pings { /* starts zeroed */
 void pings_fini(struct pings *p);
 /* 0, ERR_FULL or -ENOMEM. */
 [[nodiscard]] int pings_add(struct pings *p, const struct ping *ping);
+/* Take out the one that was added last, which there is. */
+void pings_drop_last(struct pings *p);
 /* Take out the one with this transaction id; false: there is none. */
 bool pings_take(struct pings *p, const uint8_t txid[static DISCO_TXID_LEN], struct ping *ret_ping);
 /* Take out the oldest if it waits too long; false: none does. */

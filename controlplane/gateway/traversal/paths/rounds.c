@@ -52,7 +52,7 @@ start_ping(struct paths *paths, struct member *m, const struct wanted_ping *want
 			? send_disco_relay(paths, m, &message, wanted->region)
 			: send_disco_udp(paths, m, &message, &wanted->to, &wanted->local))
 		return true;
-	(void)pings_take(&m->pings, ping.txid, &ping);
+	pings_drop_last(&m->pings);
 	return false;
 }
 
