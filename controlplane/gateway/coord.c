@@ -28,6 +28,7 @@ enum source {
 	SOURCE_INBOX,
 	SOURCE_HOST,
 	SOURCE_API,
+	SOURCE_MEMBER,
 };
 
 /* --- towards the wire thread --- */
@@ -42,11 +43,23 @@ wipe_keys(struct config_gateway *config)
 			&config->peers[i].preshared_key, sizeof(config->peers[i].preshared_key));
 }
 
-// The number that the answer will have, or 0 when there is no memory.
+// The number that the answer will have.
 static uint64_t
-wish(struct coord *c, struct config_gateway *config)
+wish(void *context, struct desired *desired)
 {
-	struct letter *letter;
+	struct coord *c = context;
+	struct letter *letter = letter_create(LETTER_DESIRED);
+
+	letter->desired = desired;
+	letter->number = ++c->last_number;
+	mailbox_post(c->to_wire, letter);
+	return c->last_number;
+}
+
+// As wish(), or 0 when there is no memory.
+static uint64_t
+wish_config(struct coord *c, struct config_gateway *config)
+{
 	struct desired *desired;
 
 	if (desired_create(config, &c->state, &desired) < 0) {
@@ -54,11 +67,7 @@ wish(struct coord *c, struct config_gateway *config)
 		return 0;
 	}
 	wipe_keys(config);
-	letter = letter_create(LETTER_DESIRED);
-	letter->desired = desired;
-	letter->number = ++c->last_number;
-	mailbox_post(c->to_wire, letter);
-	return c->last_number;
+	return wish(c, desired);
 }
 
 static void
@@ -143,6 +152,16 @@ all_prefixes(const struct config_gateway *config, size_t *ret_n)
 	return prefixes;
 }
 
+static void
+apply_member_host(struct coord *c)
+{
+	struct host_desired desired = {};
+
+	member_host(c->member, &desired);
+	on_host_error(c, host_apply(c->host, &desired));
+	send_exceptions(c);
+}
+
 // Make the host like the configuration in force.
 static void
 apply_host(struct coord *c)
@@ -152,6 +171,10 @@ apply_host(struct coord *c)
 
 	if (c->host == NULL)
 		return;
+	if (c->member != NULL) {
+		apply_member_host(c);
+		return;
+	}
 	prefixes = all_prefixes(c->config, &desired.n_prefixes);
 	if (prefixes == NULL) {
 		on_host_error(c, -ENOMEM);
@@ -178,68 +201,153 @@ read_host(struct coord *c)
 /* --- reload --- */
 
 static void
-begin_reload(struct coord *c, uint32_t client)
-{
-	struct config_gateway *config = reload_read(&c->reload, c->config, client, c->now);
-
-	if (config != NULL)
-		reload_sent(&c->reload, wish(c, config), c->now);
-}
-
-static void
-on_settled(struct coord *c, const struct letter *letter)
+settle(struct coord *c, uint64_t number, int value)
 {
 	struct config_gateway *old = c->config, *config;
 
-	config = reload_settled(&c->reload, letter->number, letter->value, c->now);
+	if (value == 0)
+		c->settled_number = number;
+	config = reload_settled(&c->reload, number, value, c->now);
 	if (config == NULL)
 		return;
 	c->config = config;
+	if (c->member != NULL)
+		member_take_config(c->member, config, c->now);
 	apply_host(c);
 	resolve_take_config(c->resolve, c->config, c->now);
 	reload_done(&c->reload, c->config, c->now);
 	config_free(old);
 }
 
+static void
+begin_reload(struct coord *c, uint32_t client)
+{
+	struct config_gateway *config = reload_read(&c->reload, c->config, client, c->now);
+
+	if (config == NULL)
+		return;
+	// A member's peers are the map's: the data plane has nothing to judge.
+	reload_sent(
+		&c->reload, c->member != NULL ? ++c->last_number : wish_config(c, config), c->now);
+	if (c->member != NULL)
+		settle(c, c->last_number, 0);
+}
+
+/* --- calls of the member --- */
+
+static void
+host_shall_change(void *context)
+{
+	apply_host(context);
+}
+
+static void
+ask_ping(void *context, uint64_t token, const struct public_key *node, size_t size)
+{
+	struct coord *c = context;
+	struct letter *letter = letter_create(LETTER_PING);
+
+	letter->number = token;
+	letter->key = *node;
+	letter->n = size;
+	mailbox_post(c->to_wire, letter);
+}
+
+static void
+ask_paths(void *context, uint64_t token)
+{
+	struct coord *c = context;
+	struct letter *letter = letter_create(LETTER_ASK_PATHS);
+
+	letter->number = token;
+	mailbox_post(c->to_wire, letter);
+}
+
+static void
+ask_netcheck(void *context)
+{
+	struct coord *c = context;
+
+	mailbox_post(c->to_wire, letter_create(LETTER_NETCHECK));
+}
+
+// The server asks before it sends traffic our way: what was last wished for must be in force.
+static bool
+moves_packets(void *context)
+{
+	const struct coord *c = context;
+
+	return c->settled_number == c->last_number;
+}
+
 /* --- status --- */
 
 static void
-ask_status(struct coord *c, uint32_t client)
+ask_status(struct coord *c, uint32_t client, bool is_brief)
 {
 	struct letter *letter;
 
-	if (!status_queue_add(&c->asking, client))
+	if (!status_queue_add(&c->asking, client, is_brief))
 		return;
 	letter = letter_create(LETTER_ASK_STATUS);
 	letter->number = ++c->status_number;
 	mailbox_post(c->to_wire, letter);
 }
 
-static void
-on_status(struct coord *c, const struct snapshot *snapshot)
+// NULL: nobody asks for it, or no memory.
+static char *
+status_text(struct coord *c, const struct snapshot *snapshot, bool is_brief)
 {
-	struct status_here here = { .started = c->started,
+	struct status_here here = { .is_brief = is_brief,
+		.started = c->started,
 		.config = c->config,
 		.host = c->host,
 		.state_failing = c->state_failing };
-	char *text = status_json(&here, snapshot);
 
-	status_queue_answer(&c->asking, &c->api, text, c->now);
-	free(text);
+	if (!status_queue_wants(&c->asking, is_brief))
+		return NULL;
+	if (c->member != NULL)
+		here.tailnet = member_status(c->member, is_brief ? NULL : snapshot);
+	return status_json(&here, snapshot);
+}
+
+static void
+on_status(struct coord *c, const struct snapshot *snapshot)
+{
+	char *whole = status_text(c, snapshot, false), *brief = status_text(c, snapshot, true);
+
+	status_queue_answer(&c->asking, &c->api, whole, brief, c->now);
+	free(whole);
+	free(brief);
 	(void)malloc_trim(0); // 10,000 peers are 20 MiB of objects that the allocator would keep
+}
+
+static void
+on_other_request(struct coord *c, uint32_t client, const json_t *request)
+{
+	if (c->member == NULL || !member_request(c->member, client, request, c->now))
+		request_refuse(&c->api, client, c->member != NULL, c->now);
 }
 
 static void
 on_request(void *context, uint32_t client, const char *line)
 {
 	struct coord *c = context;
+	json_t *request;
 
-	switch (request_read(&c->api, client, line, c->now)) {
+	switch (request_read(&c->api, client, line, c->now, &request)) {
 	case REQUEST_STATUS:
-		ask_status(c, client);
+		ask_status(c, client, false);
+		break;
+	case REQUEST_STATUS_BRIEF:
+		ask_status(c, client, true);
 		break;
 	case REQUEST_RELOAD:
 		begin_reload(c, client);
+		break;
+	case REQUEST_OTHER:
+		on_other_request(c, client, request);
+		json_decref(request);
 		break;
 	case REQUEST_ANSWERED:
 		break;
@@ -278,7 +386,25 @@ read_letter(struct coord *c, struct letter *letter)
 {
 	switch (letter->kind) {
 	case LETTER_SETTLED:
-		on_settled(c, letter);
+		if (c->member != NULL)
+			member_settled(c->member, letter->number, letter->value, c->now);
+		settle(c, letter->number, letter->value);
+		break;
+	case LETTER_FACTS:
+		if (c->member != NULL)
+			member_take_facts(c->member, letter->facts, c->now);
+		else
+			free(letter->facts);
+		letter->facts = NULL;
+		break;
+	case LETTER_PONG:
+		if (c->member != NULL)
+			member_take_pong(c->member, letter->number, &letter->pong, c->now);
+		break;
+	case LETTER_PATHS:
+		if (c->member != NULL)
+			member_take_paths(
+				c->member, letter->number, letter->path_views, letter->n, c->now);
 		break;
 	case LETTER_STATUS:
 		on_status(c, letter->snapshot);
@@ -345,6 +471,7 @@ timeout_ms(struct coord *c)
 
 	take_earlier(&at, resolve_tick(c->resolve, c->now));
 	take_earlier(&at, c->host_retry);
+	take_earlier(&at, c->member_due);
 	ns = mono_diff_ns(at, c->now);
 	return ns <= 0 ? 0 : (int)((ns + NS_PER_MS - 1) / NS_PER_MS);
 }
@@ -368,10 +495,13 @@ run_once(struct coord *c)
 			read_host(c);
 			break;
 		case SOURCE_API:
-			break; // below, with its timers
+		case SOURCE_MEMBER:
+			break; // below, with their timers
 		}
 	}
 	api_dispatch(&c->api, c->now);
+	if (c->member != NULL)
+		c->member_due = member_dispatch(c->member, c->now);
 	reload_tick(&c->reload, c->now);
 	if (!mono_is_never(c->host_retry) && mono_diff_ns(c->now, c->host_retry) >= 0)
 		apply_host(c);
@@ -381,7 +511,10 @@ void
 coord_run(struct coord *c)
 {
 	c->now = mono_now();
-	(void)wish(c, c->config);
+	if (c->member != NULL)
+		member_start(c->member, c->now);
+	else
+		(void)wish_config(c, c->config);
 	resolve_take_config(c->resolve, c->config, c->now);
 	apply_host(c);
 	send_exceptions(c); // also where there is no host to speak of
@@ -465,7 +598,28 @@ open_epoll(struct coord *c)
 		err = watch(c, host_fd(c->host), SOURCE_HOST);
 	if (err == 0)
 		err = watch(c, c->api.epoll, SOURCE_API);
+	if (err == 0 && c->member != NULL)
+		err = watch(c, member_fd(c->member), SOURCE_MEMBER);
 	return err;
+}
+
+static int
+open_member(struct coord *c)
+{
+	struct member_setup setup = { .state_dir = c->options.state_dir,
+		.config_path = c->options.config_path,
+		.config = c->config,
+		.stamps = &c->state,
+		.api = &c->api,
+		.calls = { .wish = wish,
+			.host = host_shall_change,
+			.ping = ask_ping,
+			.netcheck = ask_netcheck,
+			.paths = ask_paths,
+			.is_alive = moves_packets,
+			.context = c } };
+
+	return c->config->is_tailnet ? member_create(&setup, c->now, &c->member) : 0;
 }
 
 int
@@ -506,6 +660,8 @@ coord_init(struct coord *c,
 	c->api.request = on_request;
 	c->api.context = c;
 	if (err == 0)
+		err = open_member(c);
+	if (err == 0)
 		err = open_epoll(c);
 	if (err < 0) {
 		c->config = NULL; // stays the caller's
@@ -518,6 +674,7 @@ void
 coord_fini(struct coord *c)
 {
 	resolve_destroy(c->resolve);
+	member_destroy(c->member);
 	api_close(&c->api);
 	host_close(c->host);
 	journal_close(c->journal);

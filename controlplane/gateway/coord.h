@@ -21,6 +21,7 @@
 #include "controlplane/gateway/mailbox.h"
 #include "controlplane/gateway/resolve.h"
 #include "controlplane/gateway/state_file.h"
+#include "controlplane/gateway/tailnet/member.h"
 
 struct coord_options {
 	const char *config_path, *run_dir, *state_dir; /* borrowed for ever */
@@ -30,7 +31,8 @@ struct coord {
 	struct coord_options options;
 	struct mono started, now;
 	struct config_gateway *config; /* in force; keys in it are wiped */
-	uint64_t last_number;
+	uint64_t last_number, settled_number;
+	struct mono member_due;
 	struct reload reload;
 	struct mailbox *to_wire, *inbox;
 	struct journal *journal; /* NULL: changes to the host cannot be undone, so none are made */
@@ -44,6 +46,7 @@ struct coord {
 	char state_path[4096];
 	char journal_path[4096];
 	bool state_failing;
+	struct member *member; /* NULL: peers are in the configuration */
 	struct api api;
 	struct status_queue asking;
 	uint64_t status_number;

@@ -53,6 +53,8 @@ letter_destroy(struct letter *letter)
 	snapshot_destroy(letter->snapshot);
 	free(letter->prefixes);
 	free(letter->stamps);
+	free(letter->facts);
+	free(letter->path_views);
 	free(letter);
 }
 

@@ -15,12 +15,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "controlplane/gateway/traversal/paths/paths.h"
 #include "lib/crypto/key.h"
 #include "lib/net/addr.h"
 
 struct desired;
 struct snapshot;
 struct peer_stamps;
+struct traversal_facts;
+struct path_view;
 
 enum letter_kind {
 	/* to wire */
@@ -29,13 +32,19 @@ enum letter_kind {
 	                      to a peer */
 	LETTER_ENDPOINT,   /* key, endpoint: a name was resolved */
 	LETTER_ASK_STATUS, /* number: answered by LETTER_STATUS with the same number */
-	LETTER_STOP,       /* finish; the last letter is LETTER_STAMPS, then LETTER_STOPPED */
+	LETTER_PING,      /* number, key, n (bytes): answered by LETTER_PONG with the same number */
+	LETTER_ASK_PATHS, /* number: answered by LETTER_PATHS with the same number */
+	LETTER_NETCHECK,  /* look at the network now: LETTER_FACTS follows */
+	LETTER_STOP,      /* finish; the last letter is LETTER_STAMPS, then LETTER_STOPPED */
 
 	/* to coord */
 	LETTER_SETTLED, /* number, value: 0 the data plane has it; else -errno: it refused, and the
 	                   old stays */
 	LETTER_STATUS,  /* snapshot, number */
 	LETTER_STAMPS,  /* stamps, n: handshake timestamps for the state file */
+	LETTER_FACTS,   /* facts: our place in the network, as it is now */
+	LETTER_PONG,    /* number, pong */
+	LETTER_PATHS,   /* number, path_views, n */
 	LETTER_RESOLVE, /* key: this peer does not answer: look its name up again */
 	LETTER_STOPPED,
 
@@ -50,10 +59,13 @@ struct letter {
 	uint64_t number;
 	struct public_key key;
 	struct endpoint endpoint;
-	struct desired *desired;    /* owned */
-	struct prefix *prefixes;    /* owned, malloc */
-	struct snapshot *snapshot;  /* owned */
-	struct peer_stamps *stamps; /* owned, malloc */
+	struct desired *desired;       /* owned */
+	struct prefix *prefixes;       /* owned, malloc */
+	struct snapshot *snapshot;     /* owned */
+	struct peer_stamps *stamps;    /* owned, malloc */
+	struct traversal_facts *facts; /* owned, malloc */
+	struct paths_pong pong;
+	struct path_view *path_views; /* owned, malloc */
 	size_t n;
 	char text[256];
 };

@@ -35,6 +35,7 @@ struct answer {
 	uint32_t index;         /* the session's receiver index */
 	struct endpoint remote; /* where the initiation came from */
 	struct addr local;      /* and to which of our addresses */
+	bool relayed;           /* it came through a relay, which is at `remote` */
 	struct mono created;
 };
 
@@ -51,6 +52,8 @@ struct peer {
 	bool published;    /* the data plane knows it: sessions may be installed */
 	bool remote_ready; /* the keys in `remote` are computed */
 	bool endpoint_is_name;
+	bool is_member;      /* of our tailnet: disco decides where packets go */
+	bool relay;          /* of a member: packets go by a relay, or also by one */
 	bool seen;           /* while a desired state is taken over */
 	bool gave_up;        /* the last handshake was not answered */
 	bool has_noted_path; /* `endpoint` is from a note: the file's does not replace it at first
@@ -69,6 +72,7 @@ struct peer {
 	struct pending *pending;       /* NULL: none */
 	struct answer *answer;         /* NULL: none */
 	struct mono session_birth;     /* of the latest session that was in use; never: none */
+	struct mono active_told;       /* last_tx that member_active() was told; never: none */
 	char name[CONFIG_NAME_LEN];
 };
 
@@ -105,6 +109,13 @@ struct peer *peers_find(const struct peers *peers, const struct public_key *key)
 	struct peer **ret_peer);
 /* Wipe it; its number is free. */
 void peers_remove(struct peers *peers, struct peer *peer);
+
+/* Whether there is a way to send it anything: of a member disco knows, and keeps trying. */
+static inline bool
+peer_is_reachable(const struct peer *p)
+{
+	return p->is_member || p->endpoint.addr.family != ADDR_NONE;
+}
 
 /* for (struct peer *p = peers_next(peers, 0); p != NULL; p = peers_next(peers, p->number + 1)) */
 struct peer *peers_next(const struct peers *peers, uint32_t from);

@@ -142,7 +142,10 @@ handshake_of(const struct peer *p)
 }
 
 static void
-add_peer(struct snapshot *s, const struct engine *e, const struct peer *p)
+add_peer(struct snapshot *s,
+	const struct engine *e,
+	const struct traversal *ways,
+	const struct peer *p)
 {
 	struct snapshot_peer *to = &s->peers[s->n_peers++];
 	struct dataplane_keypairs k;
@@ -161,6 +164,7 @@ add_peer(struct snapshot *s, const struct engine *e, const struct peer *p)
 	to->handshake = handshake_of(p);
 	to->attempts = p->timers.handshaking ? p->timers.attempts : 0;
 	to->keepalive_ns = p->timers.persistent_ns;
+	to->is_member = p->is_member && traversal_path(ways, p->number, &to->path);
 	to->rx_packets = c.rx_packets;
 	to->rx_bytes = c.rx_bytes;
 	to->tx_packets = c.tx_packets;
@@ -170,7 +174,10 @@ add_peer(struct snapshot *s, const struct engine *e, const struct peer *p)
 }
 
 bool
-snapshot_add_peers(struct snapshot *s, const struct engine *e, uint32_t max)
+snapshot_add_peers(struct snapshot *s,
+	const struct engine *e,
+	const struct traversal *ways,
+	uint32_t max)
 {
 	uint32_t end = s->next_peer + max;
 
@@ -180,7 +187,7 @@ snapshot_add_peers(struct snapshot *s, const struct engine *e, uint32_t max)
 		if (s->n_peers == s->room)
 			return true; // more than there were when it began: next time
 		if (p != NULL && p->state == PEER_WANTED)
-			add_peer(s, e, p);
+			add_peer(s, e, ways, p);
 	}
 	return s->next_peer >= e->peers.end;
 }

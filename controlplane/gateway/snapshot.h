@@ -14,6 +14,7 @@
 
 #include "controlplane/gateway/handshake/engine.h"
 #include "controlplane/gateway/peers.h"
+#include "controlplane/gateway/traversal/traversal.h"
 
 enum snapshot_handshake {
 	SNAPSHOT_HANDSHAKE_NONE,
@@ -33,6 +34,8 @@ struct snapshot_peer {
 	enum snapshot_handshake handshake;
 	uint32_t attempts;
 	int64_t keepalive_ns;
+	bool is_member;
+	struct paths_state path; /* of a member */
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 	struct mono last_rx, last_tx;
 };
@@ -88,7 +91,10 @@ struct snapshot {
 /* Everything but the peers.  NULL: no memory. */
 struct snapshot *snapshot_create(const struct engine *e, struct mono now);
 /* Some peers more.  True: complete. */
-bool snapshot_add_peers(struct snapshot *s, const struct engine *e, uint32_t max);
+bool snapshot_add_peers(struct snapshot *s,
+	const struct engine *e,
+	const struct traversal *ways,
+	uint32_t max);
 void snapshot_destroy(struct snapshot *s);
 
 #endif

@@ -17,6 +17,7 @@
 #include "controlplane/gateway/publish/publisher.h"
 #include "controlplane/gateway/publish/shm_address.h"
 #include "controlplane/gateway/snapshot.h"
+#include "controlplane/gateway/traversal/traversal.h"
 #include "controlplane/gateway/udp.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -24,6 +25,7 @@
 #define EVENTS_PER_ROUND  1024
 #define BATCHES_PER_ROUND 4 /* of datagrams, per socket */
 #define SNAPSHOT_SLICE    1024
+#define MAX_PATH_VIEWS    256
 #define STAMPS_EVERY_NS   (5 * NS_PER_S)
 #define RING_RETRY_NS     (2 * NS_PER_MS) /* while something waits for room in the command ring */
 
@@ -33,6 +35,7 @@ enum source {
 	SOURCE_BELL,
 	SOURCE_WIRE4,
 	SOURCE_WIRE6,
+	SOURCE_TRAVERSAL,
 };
 
 struct wire {
@@ -44,7 +47,8 @@ struct wire {
 	struct publisher publisher;
 	struct engine engine;
 	struct udp *udp;
-	struct mono now; /* of this round */
+	struct traversal *traversal; /* of members of a tailnet */
+	struct mono now;             /* of this round */
 
 	struct desired *desired;  /* newest; NULL: none yet */
 	struct desired *previous; /* in force until the newest is applied; NULL: none */
@@ -63,8 +67,8 @@ struct wire {
 
 /* --- calls of the engine --- */
 
-static void
-send_datagram(void *context,
+static bool
+send_udp(void *context,
 	const struct endpoint *remote,
 	const struct addr *local,
 	const uint8_t *data,
@@ -76,8 +80,41 @@ send_datagram(void *context,
 		udp_send(w->attach.wire[remote->addr.family == ADDR_V6], remote, local, data, len);
 
 	if (err < 0) // timers repeat it
-		log_debug("handshake message not sent to=%s: %s", endpoint_format(remote, text),
-			err_str(err));
+		log_debug(
+			"datagram not sent to=%s: %s", endpoint_format(remote, text), err_str(err));
+	return err == 0;
+}
+
+static void
+send_datagram(void *context,
+	const struct endpoint *remote,
+	const struct addr *local,
+	const struct public_key *relayed_to,
+	const uint8_t *data,
+	size_t len)
+{
+	struct wire *w = context;
+
+	if (relayed_to != NULL)
+		traversal_send_relayed(w->traversal, remote->port, relayed_to, data, len);
+	else
+		(void)send_udp(w, remote, local, data, len);
+}
+
+static void
+send_to_member(void *context, uint32_t peer, const uint8_t *data, size_t len)
+{
+	struct wire *w = context;
+
+	traversal_send(w->traversal, peer, data, len, w->now);
+}
+
+static void
+member_active(void *context, uint32_t peer, struct mono last_tx)
+{
+	struct wire *w = context;
+
+	traversal_active(w->traversal, peer, last_tx, w->now);
 }
 
 static void
@@ -98,6 +135,61 @@ wall_ns(void *context)
 	(void)context;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return (uint64_t)ts.tv_sec * (uint64_t)NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* --- calls of the traversal --- */
+
+static void
+set_member_path(void *context,
+	uint32_t peer,
+	const struct endpoint *remote,
+	const struct addr *local,
+	bool relay)
+{
+	struct wire *w = context;
+
+	engine_set_member_path(&w->engine, peer, remote, local, relay);
+}
+
+static void
+reset_sessions(void *context, uint32_t peer)
+{
+	struct wire *w = context;
+
+	engine_reset_sessions(&w->engine, peer);
+}
+
+static void
+take_relayed(void *context, const struct traversal_source *source, uint8_t *data, size_t len)
+{
+	struct wire *w = context;
+	struct datagram d = { .remote = source->remote,
+		.relayed_from = source->relayed_from,
+		.data = data,
+		.len = len };
+
+	engine_datagram(&w->engine, &d, w->now);
+}
+
+static void
+send_facts(void *context, struct traversal_facts *facts)
+{
+	struct wire *w = context;
+	struct letter *letter = letter_create(LETTER_FACTS);
+
+	letter->facts = facts;
+	mailbox_post(w->outbox, letter);
+}
+
+static void
+send_pong(void *context, uint64_t token, const struct paths_pong *pong)
+{
+	struct wire *w = context;
+	struct letter *letter = letter_create(LETTER_PONG);
+
+	letter->number = token;
+	letter->pong = *pong;
+	mailbox_post(w->outbox, letter);
 }
 
 /* --- calls of the publisher --- */
@@ -179,6 +271,34 @@ publish(struct wire *w)
 	publisher_wish(&w->publisher, rows, w->number);
 }
 
+// The same peers by the same numbers as the engine's.
+static void
+take_members(struct wire *w)
+{
+	const struct desired *d = w->desired;
+
+	traversal_take_self(
+		w->traversal, d->self.is_member ? &d->self : NULL, &d->private_key, w->now);
+	for (struct peer *p = peers_next(&w->engine.peers, 0); p != NULL;
+		p = peers_next(&w->engine.peers, p->number + 1))
+		if (p->is_member && p->state != PEER_WANTED)
+			traversal_drop_peer(w->traversal, p->number);
+	for (size_t i = 0; i < d->n_peers; i++) {
+		const struct desired_peer *from = &d->peers[i];
+		struct peer *p =
+			from->is_member ? peers_find(&w->engine.peers, &from->public_key) : NULL;
+
+		if (p == NULL)
+			continue;
+		traversal_take_peer(
+			w->traversal, p->number, from, d->endpoints + from->first_endpoint, w->now);
+		if (p->has_noted_path)
+			traversal_adopt_path(
+				w->traversal, p->number, &p->endpoint, &p->local, w->now);
+		p->has_noted_path = false;
+	}
+}
+
 static void
 take_desired(struct wire *w)
 {
@@ -189,6 +309,7 @@ take_desired(struct wire *w)
 	err = engine_take_desired(&w->engine, w->desired, w->now);
 	if (err < 0)
 		log_err("not every peer could be added, some are left out: %s", err_str(err));
+	take_members(w);
 	publish(w);
 }
 
@@ -253,7 +374,8 @@ continue_snapshot(struct wire *w)
 {
 	struct letter *letter;
 
-	if (w->snapshot == NULL || !snapshot_add_peers(w->snapshot, &w->engine, SNAPSHOT_SLICE))
+	if (w->snapshot == NULL ||
+		!snapshot_add_peers(w->snapshot, &w->engine, w->traversal, SNAPSHOT_SLICE))
 		return;
 	letter = letter_create(LETTER_STATUS);
 	letter->number = w->snapshot->number;
@@ -275,6 +397,39 @@ send_stamps(struct wire *w)
 /* --- letters --- */
 
 static void
+ping_member(struct wire *w, const struct letter *letter)
+{
+	struct peer *p = peers_find(&w->engine.peers, &letter->key);
+	struct paths_pong none = {};
+
+	if (p == NULL || !p->is_member || p->state != PEER_WANTED)
+		send_pong(w, letter->number, &none);
+	else
+		traversal_ping(w->traversal, p->number, letter->number, letter->n, w->now);
+}
+
+// Of members that somebody talks with, or has lately; of others there is nothing to see.
+static void
+send_paths(struct wire *w, uint64_t number)
+{
+	struct letter *letter = letter_create(LETTER_PATHS);
+
+	letter->number = number;
+	letter->path_views = calloc(MAX_PATH_VIEWS, sizeof(letter->path_views[0]));
+	for (struct peer *p = peers_next(&w->engine.peers, 0);
+		p != NULL && letter->path_views != NULL && letter->n < MAX_PATH_VIEWS;
+		p = peers_next(&w->engine.peers, p->number + 1)) {
+		struct path_view *view = &letter->path_views[letter->n];
+
+		if (!p->is_member || !traversal_view(w->traversal, p->number, view))
+			continue;
+		view->node_key = p->remote.static_public;
+		letter->n += view->state.is_active || !mono_is_never(view->state.last_ping_all);
+	}
+	mailbox_post(w->outbox, letter);
+}
+
+static void
 read_letter(struct wire *w, struct letter *letter)
 {
 	switch (letter->kind) {
@@ -289,6 +444,15 @@ read_letter(struct wire *w, struct letter *letter)
 		break;
 	case LETTER_ASK_STATUS:
 		begin_snapshot(w, letter->number);
+		break;
+	case LETTER_PING:
+		ping_member(w, letter);
+		break;
+	case LETTER_ASK_PATHS:
+		send_paths(w, letter->number);
+		break;
+	case LETTER_NETCHECK:
+		traversal_netcheck(w->traversal, w->now);
 		break;
 	case LETTER_STOP:
 		w->stopping = true;
@@ -334,6 +498,7 @@ open_epoll(struct wire *w)
 	if (w->epoll < 0)
 		return -errno;
 	watch(w, w->inbox->bell, SOURCE_INBOX);
+	watch(w, traversal_fd(w->traversal), SOURCE_TRAVERSAL);
 	return 0;
 }
 
@@ -359,6 +524,7 @@ joined(struct wire *w)
 		log_notice("the data plane is new, sessions are lost and made anew sessions=%zu",
 			n_lost);
 	take_desired(w);
+	traversal_network_changed(w->traversal, w->now);
 }
 
 // UDP is read only once peers are known to the data plane: until then datagrams wait in the socket.
@@ -453,32 +619,44 @@ read_events(struct wire *w)
 }
 
 static void
+take_datagram(void *context, const struct datagram *d)
+{
+	struct wire *w = context;
+	struct traversal_source source = { .remote = d->remote, .local = d->local };
+
+	if (!traversal_datagram(w->traversal, &source, d->data, d->len, w->now))
+		engine_datagram(&w->engine, d, w->now);
+}
+
+static void
+take_punted(struct wire *w, struct shm_packet *packet)
+{
+	struct datagram d = { .data = packet->data, .len = packet->len };
+
+	if (packet->len > SHM_PACKET_LEN)
+		return;
+	if (packet->kind == SHM_PKT_RELAY) {
+		traversal_relay_packet(w->traversal, packet->peer, packet->data, packet->len);
+		return;
+	}
+	if (packet->kind != SHM_PKT_WIRE || !endpoint_of_shm(&packet->path, &d.remote, &d.local))
+		return;
+	// Data that the data plane punted would come back for ever.
+	if (wg_message_type(d.data, d.len) != WG_MESSAGE_TRANSPORT_DATA)
+		take_datagram(w, &d);
+}
+
+static void
 read_punt(struct wire *w)
 {
 	struct shm_packet packet;
 
 	for (unsigned i = 0; i < SHM_N_PACKETS && w->dp.attached; i++) {
-		struct datagram d = { .data = packet.data };
-
 		if (!shm_ring_peek(&w->dp.punt, &packet))
 			return;
 		shm_ring_advance(&w->dp.punt);
-		if (packet.kind != SHM_PKT_WIRE || packet.len > SHM_PACKET_LEN ||
-			!endpoint_of_shm(&packet.path, &d.remote, &d.local))
-			continue;
-		d.len = packet.len;
-		// Data that the data plane punted would come back for ever.
-		if (wg_message_type(d.data, d.len) != WG_MESSAGE_TRANSPORT_DATA)
-			engine_datagram(&w->engine, &d, w->now);
+		take_punted(w, &packet);
 	}
-}
-
-static void
-take_datagram(void *context, const struct datagram *d)
-{
-	struct wire *w = context;
-
-	engine_datagram(&w->engine, d, w->now);
 }
 
 static void
@@ -573,6 +751,8 @@ wait_for_something(struct wire *w, struct mono at)
 		case SOURCE_WIRE6:
 			read_wire(w, 1, events[i].events);
 			break;
+		case SOURCE_TRAVERSAL:
+			break; // below, with its timers
 		}
 	}
 }
@@ -580,12 +760,15 @@ wait_for_something(struct wire *w, struct mono at)
 static void
 run_once(struct wire *w)
 {
-	struct mono due;
+	struct mono due, ways_due;
 
 	keep_attached(w);
 	read_events(w);
 	read_punt(w);
 	due = engine_tick(&w->engine, w->now);
+	ways_due = traversal_dispatch(w->traversal, w->now);
+	take_earlier(&due, ways_due);
+	traversal_flush(w->traversal);
 	publisher_pump(&w->publisher);
 	dataplane_flush(&w->dp);
 	open_wire(w);
@@ -615,9 +798,19 @@ wire_create(const char *run_dir,
 	struct wire **ret_wire)
 {
 	struct wire *w = calloc(1, sizeof(*w));
-	struct engine_calls calls = {
-		.send = send_datagram, .resolve = want_resolved, .wall_ns = wall_ns, .context = w
-	};
+	struct engine_calls calls = { .send = send_datagram,
+		.send_to_member = send_to_member,
+		.member_active = member_active,
+		.resolve = want_resolved,
+		.wall_ns = wall_ns,
+		.context = w };
+	struct traversal_calls ways = { .send_udp = send_udp,
+		.set_path = set_member_path,
+		.reset_sessions = reset_sessions,
+		.relayed = take_relayed,
+		.facts = send_facts,
+		.pong = send_pong,
+		.context = w };
 	int err;
 
 	if (w == NULL)
@@ -639,7 +832,9 @@ wire_create(const char *run_dir,
 		return err;
 	}
 	w->udp = udp_create();
-	err = w->udp != NULL ? open_epoll(w) : -ENOMEM;
+	err = w->udp != NULL ? traversal_create(&ways, &w->traversal) : -ENOMEM;
+	if (err == 0)
+		err = open_epoll(w);
 	if (err < 0) {
 		wire_destroy(w);
 		return err;
@@ -661,6 +856,7 @@ wire_destroy(struct wire *w)
 	desired_destroy(w->desired);
 	desired_destroy(w->previous);
 	free(w->exceptions);
+	traversal_destroy(w->traversal);
 	udp_destroy(w->udp);
 	if (w->epoll >= 0)
 		close(w->epoll);

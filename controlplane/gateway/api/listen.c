@@ -88,6 +88,16 @@ api_close(struct api *api)
 	api->fd = api->epoll = -1;
 }
 
+static bool
+is_root_or_us(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 &&
+	       (who.uid == 0 || who.uid == geteuid());
+}
+
 // With every place taken, the newest waits in the listen queue until one is free.
 static void
 accept_client(struct api *api)
@@ -101,6 +111,7 @@ accept_client(struct api *api)
 		if (c->fd < 0)
 			return;
 		c->id = ++api->last_id;
+		c->may_change = is_root_or_us(c->fd);
 		if (watch(api, EPOLL_CTL_ADD, c->fd, i, EPOLLIN | EPOLLRDHUP) < 0)
 			drop_client(c);
 		return;
@@ -251,4 +262,13 @@ api_dispatch(struct api *api, struct mono now)
 		if (api->clients[i].fd >= 0 && api->clients[i].in_len > 0)
 			take_line(api, &api->clients[i]);
 	drop_slow(api, now);
+}
+
+bool
+api_may_change(const struct api *api, uint32_t client)
+{
+	for (size_t i = 0; i < API_MAX_CLIENTS; i++)
+		if (api->clients[i].fd >= 0 && api->clients[i].id == client)
+			return api->clients[i].may_change;
+	return false;
 }

@@ -19,10 +19,11 @@
 #define API_LIMIT_NS    (10 * NS_PER_S) /* for taking an answer */
 
 struct api_client {
-	int fd;      /* -1: free */
-	uint32_t id; /* of this connection: never used twice */
-	bool asked;  /* its request is being worked on: no further one is read */
-	bool ending; /* it will not ask again: close after the answer */
+	int fd;          /* -1: free */
+	uint32_t id;     /* of this connection: never used twice */
+	bool asked;      /* its request is being worked on: no further one is read */
+	bool ending;     /* it will not ask again: close after the answer */
+	bool may_change; /* it is root, or we ourselves; others may look */
 	char in[GATEWAY_API_MAX_REQUEST + 1];
 	size_t in_len;
 	char *out; /* malloc; NULL: nothing to send */
@@ -47,6 +48,9 @@ void api_close(struct api *api);
 
 /* `epoll` is readable, or a second has passed. */
 void api_dispatch(struct api *api, struct mono now);
+
+/* Whether this client may change things; false too when it is gone. */
+bool api_may_change(const struct api *api, uint32_t client);
 
 /* Takes ownership of `line` (malloc, without line end).  A client that is gone: it is freed. */
 void api_answer(struct api *api, uint32_t client, char *line, struct mono now);

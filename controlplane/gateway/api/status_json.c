@@ -297,7 +297,7 @@ notes(const struct status_here *here, const struct snapshot *s, const struct hos
 
 		snprintf(text, sizeof(text),
 			"the cipher's implementation %s gives wrong answers on this machine: not "
-		        "used",
+			"used",
 			s->aeads.rows[i].name);
 		if (s->aeads.rows[i].presence == SHM_AEAD_REFUSED)
 			note(list, text);
@@ -352,10 +352,12 @@ status(const struct status_here *here, const struct snapshot *s)
 	put(o, "notes", notes(here, s, &facts));
 	put(o, "handshakes", handshakes(&s->counters));
 	put(o, "sessions", json_integer(s->n_sessions));
-	put(o, "peers", peers(s));
+	if (!here->is_brief)
+		put(o, "peers", peers(s));
 	put(o, "ports", ports(s));
 	put(o, "workers", workers(s));
 	put(o, "drops", drops(s));
+	put(o, "tailnet", here->tailnet != NULL ? here->tailnet : json_null());
 	return o;
 }
 

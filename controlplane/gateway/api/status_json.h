@@ -8,6 +8,8 @@
 
 #include <stdbool.h>
 
+#include <jansson.h>
+
 #include "config/gateway.h"
 #include "controlplane/gateway/kernel/host.h"
 #include "controlplane/gateway/snapshot.h"
@@ -19,6 +21,8 @@ struct status_here {
 	const struct config_gateway *config; /* in force */
 	struct host *host;                   /* NULL: none */
 	bool state_failing;                  /* timestamps cannot be saved */
+	json_t *tailnet;                     /* taken over; NULL: not in one */
+	bool is_brief;                       /* without peers */
 };
 
 /* The whole answer as one line; malloc, the caller's.  NULL: no memory. */

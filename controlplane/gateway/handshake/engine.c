@@ -154,10 +154,32 @@ engine_path(const struct engine *e, uint32_t peer, struct shm_path *ret_path)
 {
 	const struct peer *p = peers_get(&e->peers, peer);
 
-	if (p == NULL || p->endpoint.addr.family == ADDR_NONE)
+	if (p == NULL || (p->endpoint.addr.family == ADDR_NONE && !p->relay))
 		return false;
 	*ret_path = shm_path_of(&p->endpoint, &p->local);
+	ret_path->relay = p->relay;
 	return true;
+}
+
+static void
+set_path(struct engine *e,
+	struct peer *p,
+	const struct endpoint *remote,
+	const struct addr *local,
+	bool relay)
+{
+	struct shm_command c = { .kind = SHM_CMD_PATH, .path = { .peer = p->number } };
+
+	if (endpoint_equal(&p->endpoint, remote) && addr_equal(&p->local, local) &&
+		p->relay == relay)
+		return;
+	p->endpoint = *remote;
+	p->local = *local;
+	p->relay = relay;
+	peer_note_write(e->dp, p);
+	c.path.path = shm_path_of(remote, local);
+	c.path.path.relay = relay;
+	dataplane_push(e->dp, &c);
 }
 
 void
@@ -166,15 +188,33 @@ engine_set_path(struct engine *e,
 	const struct endpoint *remote,
 	const struct addr *local)
 {
-	struct shm_command c = { .kind = SHM_CMD_PATH, .path = { .peer = p->number } };
+	if (!p->is_member)
+		set_path(e, p, remote, local, false);
+}
 
-	if (endpoint_equal(&p->endpoint, remote) && addr_equal(&p->local, local))
+void
+engine_set_member_path(struct engine *e,
+	uint32_t peer,
+	const struct endpoint *remote,
+	const struct addr *local,
+	bool relay)
+{
+	struct peer *p = peers_get(&e->peers, peer);
+
+	if (p != NULL && p->is_member)
+		set_path(e, p, remote, local, relay);
+}
+
+void
+engine_reset_sessions(struct engine *e, uint32_t peer)
+{
+	struct peer *p = peers_get(&e->peers, peer);
+
+	if (p == NULL)
 		return;
-	p->endpoint = *remote;
-	p->local = *local;
-	peer_note_write(e->dp, p);
-	c.path.path = shm_path_of(remote, local);
-	dataplane_push(e->dp, &c);
+	engine_drop_pending(e, p);
+	engine_drop_answer(p);
+	engine_forget_sessions(e, p);
 }
 
 /* --- attach --- */
@@ -235,7 +275,7 @@ lose_sessions(struct engine *e, struct mono now)
 		                   mono_diff_ns(now, p->session_birth) < WG_REJECT_AFTER_TIME_NS;
 
 		p->published = p->resumed = false;
-		p->wants_session = had_session && p->endpoint.addr.family != ADDR_NONE;
+		p->wants_session = had_session && peer_is_reachable(p);
 		p->session_birth = (struct mono){};
 		n_lost += had_session;
 		peer_note_write(e->dp, p); // the new keeper's memory knows nothing

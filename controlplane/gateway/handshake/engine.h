@@ -27,21 +27,29 @@
 #include "controlplane/gateway/publish/desired.h"
 #include "controlplane/gateway/publish/rows.h"
 
-/* A UDP payload, borrowed for the call. */
+/* A UDP payload, or what a relay brought; borrowed for the call, which may write into it. */
 struct datagram {
-	struct endpoint remote;
-	struct addr local; /* which of our addresses it came to; ADDR_NONE: not known */
-	const uint8_t *data;
+	struct endpoint remote; /* through a relay: 127.3.3.40 and the region as port */
+	struct addr local;      /* which of our addresses it came to; ADDR_NONE: not known */
+	const struct public_key *relayed_from; /* who sent it, as the relay says; NULL: by UDP */
+	uint8_t *data;
 	size_t len;
 };
 
 struct engine_calls {
-	/* local ADDR_NONE: any of our addresses. */
+	/* local ADDR_NONE: any of our addresses.  relayed_to: through the relay that remote names,
+	   to this node; NULL: by UDP. */
 	void (*send)(void *context,
 		const struct endpoint *remote,
 		const struct addr *local,
+		const struct public_key *relayed_to,
 		const uint8_t *data,
 		size_t len);
+	/* To a member of the tailnet, by the ways that disco has found.  May be NULL without
+	 * members. */
+	void (*send_to_member)(void *context, uint32_t peer, const uint8_t *data, size_t len);
+	/* The last packet to a member left then; said about once a second while packets leave. */
+	void (*member_active)(void *context, uint32_t peer, struct mono last_tx);
 	/* A peer whose endpoint is a name does not answer, or its name is not resolved yet. */
 	void (*resolve)(void *context, const struct public_key *key);
 	uint64_t (*wall_ns)(void *context); /* Unix time */
@@ -107,6 +115,15 @@ struct rows *engine_rows(const struct engine *e,
 void engine_published(struct engine *e, const struct rows *rows, struct mono now);
 /* The path of a peer, for its row; false: none. */
 bool engine_path(const struct engine *e, uint32_t peer, struct shm_path *ret_path);
+
+/* Where packets of a member go from now on: remote ADDR_NONE: nowhere directly; by relay (also). */
+void engine_set_member_path(struct engine *e,
+	uint32_t peer,
+	const struct endpoint *remote,
+	const struct addr *local,
+	bool relay);
+/* Forget the sessions with a member, which has started anew.  The next packet makes another. */
+void engine_reset_sessions(struct engine *e, uint32_t peer);
 
 /* A configured name was resolved; ADDR_NONE: it could not be. */
 void engine_endpoint_resolved(struct engine *e,

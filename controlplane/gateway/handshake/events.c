@@ -94,7 +94,7 @@ on_seen_from(struct engine *e, struct peer *p, const struct shm_path *path)
 	struct endpoint remote;
 	struct addr local;
 
-	if (!endpoint_of_shm(path, &remote, &local))
+	if (p->is_member || !endpoint_of_shm(path, &remote, &local))
 		return;
 	if (!endpoint_equal(&remote, &p->endpoint))
 		log_info("peer is elsewhere now, following peer=%s endpoint=%s", PEER_ARGS(p),

@@ -21,7 +21,7 @@ doubt_path(struct engine *e, struct peer *p)
 {
 	const struct addr any = {};
 
-	if (p->timers.attempts < 2)
+	if (p->timers.attempts < 2 || p->is_member)
 		return;
 	if (p->timers.attempts % ATTEMPTS_BEFORE_CONFIGURED == 0 && p->endpoint_is_name)
 		e->calls.resolve(e->calls.context, &p->remote.static_public);
@@ -66,7 +66,7 @@ engine_initiate(struct engine *e, struct peer *p, struct mono now)
 	struct pending *pending;
 	uint32_t index;
 
-	if (remote == NULL || p->endpoint.addr.family == ADDR_NONE)
+	if (remote == NULL || !peer_is_reachable(p))
 		return;
 	doubt_path(e, p);
 	pending = fresh_pending(e, p, &index);
@@ -87,7 +87,11 @@ engine_initiate(struct engine *e, struct peer *p, struct mono now)
 	secret_wipe(&ephemeral, sizeof(ephemeral));
 	pending->sent = now;
 	wg_mac2_add(&p->cookie, message, sizeof(message), now);
-	e->calls.send(e->calls.context, &p->endpoint, &p->local, message, sizeof(message));
+	if (p->is_member)
+		e->calls.send_to_member(e->calls.context, p->number, message, sizeof(message));
+	else
+		e->calls.send(
+			e->calls.context, &p->endpoint, &p->local, NULL, message, sizeof(message));
 	e->counters.initiations_out++;
 	log_debug("initiation sent peer=%s attempt=%u", PEER_ARGS(p), p->timers.attempts);
 }

@@ -32,7 +32,7 @@ on_old_initiation(struct engine *e, struct peer *p, struct mono now)
 		.birth = k.current.birth };
 	heard = c.last_rx_ns != 0 &&
 	        mono_diff_ns(now, (struct mono){ c.last_rx_ns }) < WG_UNANSWERED_NS;
-	if (p->endpoint.addr.family == ADDR_NONE || (wg_session_is_usable(&view, now) && heard))
+	if (!peer_is_reachable(p) || (wg_session_is_usable(&view, now) && heard))
 		return;
 	wg_timers_on_rekey_wanted(&p->timers, now);
 	engine_step(e, p, now);
@@ -114,6 +114,7 @@ answer(struct engine *e,
 	a->index = index;
 	a->remote = d->remote;
 	a->local = d->local;
+	a->relayed = d->relayed_from != NULL;
 	a->created = now;
 	p->answer = a;
 	engine_push_session(e, p, &keys, now);
@@ -144,7 +145,8 @@ engine_send_answer(struct engine *e, struct peer *p, struct mono now)
 	struct answer *a = p->answer;
 
 	wg_mac2_add(&p->cookie, a->message, sizeof(a->message), now);
-	e->calls.send(e->calls.context, &a->remote, &a->local, a->message, sizeof(a->message));
+	e->calls.send(e->calls.context, &a->remote, &a->local,
+		a->relayed ? &p->remote.static_public : NULL, a->message, sizeof(a->message));
 	e->counters.responses_out++;
 	wg_timers_on_response_sent(&p->timers, now);
 	log_debug("response sent peer=%s", PEER_ARGS(p));

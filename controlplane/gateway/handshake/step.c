@@ -71,6 +71,16 @@ do_actions(struct engine *e, struct peer *p, unsigned actions, struct mono now)
 		engine_push_one(e, SHM_CMD_KEEPALIVE, p->number);
 }
 
+// Disco keeps the way to a member open for as long as packets leave for it.
+static void
+tell_active(struct engine *e, struct peer *p, struct mono last_tx)
+{
+	if (!p->is_member || mono_is_never(last_tx) || p->active_told.ns == last_tx.ns)
+		return;
+	p->active_told = last_tx;
+	e->calls.member_active(e->calls.context, p->number, last_tx);
+}
+
 void
 engine_step(struct engine *e, struct peer *p, struct mono now)
 {
@@ -86,6 +96,7 @@ engine_step(struct engine *e, struct peer *p, struct mono now)
 		.birth = k.current.birth };
 	if (view.exists)
 		p->session_birth = view.birth;
+	tell_active(e, p, activity.last_tx);
 	forget_if_old(e, &k.previous, now);
 	forget_if_old(e, &k.next, now);
 	if (p->pending != NULL && !p->timers.handshaking &&
@@ -102,12 +113,12 @@ engine_step(struct engine *e, struct peer *p, struct mono now)
 void
 engine_want_session(struct engine *e, struct peer *p, struct mono now)
 {
-	if (p->endpoint.addr.family == ADDR_NONE && p->endpoint_is_name) {
+	if (!peer_is_reachable(p) && p->endpoint_is_name) {
 		p->wants_session = true; // until the name is resolved, or cannot be
 		e->calls.resolve(e->calls.context, &p->remote.static_public);
 		return;
 	}
-	if (p->endpoint.addr.family == ADDR_NONE) {
+	if (!peer_is_reachable(p)) {
 		engine_push_one(e, SHM_CMD_UNREACHABLE, p->number);
 		return;
 	}

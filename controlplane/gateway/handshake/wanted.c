@@ -52,6 +52,8 @@ take_endpoint(struct engine *e, struct peer *p, const struct desired_peer *d)
 {
 	const struct addr any = {};
 
+	if (p->is_member)
+		return; // disco's affair
 	p->endpoint_is_name = d->endpoint_is_name;
 	if (d->endpoint_is_name && d->endpoint.addr.family == ADDR_NONE)
 		return; // the address comes by itself
@@ -79,6 +81,7 @@ take_peer(struct engine *e, const struct desired_peer *d)
 	}
 	p->state = PEER_WANTED;
 	p->seen = true;
+	p->is_member = d->is_member;
 	memcpy(p->name, d->name, sizeof(p->name));
 	take_later(&p->latest.timestamp, &d->rx_timestamp);
 	take_later(&p->tx_timestamp, &d->tx_timestamp);
@@ -127,6 +130,7 @@ engine_rows(const struct engine *e,
 	if (rows == NULL)
 		return NULL;
 	rows->settings = desired->settings;
+	rows_set_filter(rows, desired->filter);
 	for (size_t i = 0; i < desired->n_peers; i++) {
 		const struct desired_peer *d = &desired->peers[i];
 		const struct peer *p = peers_find(&e->peers, &d->public_key);

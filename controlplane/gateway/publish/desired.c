@@ -5,21 +5,22 @@
 #include <errno.h>
 #include <string.h>
 
+#include "controlplane/gateway/publish/acl_block.h"
 #include "controlplane/gateway/publish/shm_address.h"
 #include "controlplane/gateway/secret_memory.h"
+#include "controlplane/gateway/stream/trust.h"
+#include "lib/tailnet/derp_map.h"
 
-// The first own address of each family is the source of our ICMP errors.
-static void
-fill_settings(struct shm_settings *s, const struct config_gateway *config)
+void
+desired_set_icmp_sources(struct desired *d)
 {
-	*s = (struct shm_settings){ .mtu = config->mtu };
-	for (size_t i = config->n_addresses; i-- > 0;) {
-		const struct addr *a = &config->addresses[i].addr;
+	for (size_t i = d->n_addresses; i-- > 0;) {
+		const struct addr *a = &d->addresses[i].addr;
 
 		if (a->family == ADDR_V4)
-			s->icmp_source4 = shm_addr_of(a);
+			d->settings.icmp_source4 = shm_addr_of(a);
 		else
-			s->icmp_source6 = shm_addr_of(a);
+			d->settings.icmp_source6 = shm_addr_of(a);
 	}
 }
 
@@ -44,30 +45,49 @@ fill_peer(struct desired_peer *p, const struct config_peer *from, const struct s
 }
 
 int
+desired_alloc(size_t max_peers,
+	size_t max_prefixes,
+	size_t max_endpoints,
+	struct desired **ret_desired)
+{
+	struct desired *d;
+	size_t len;
+
+	if (max_peers > CONFIG_MAX_PEERS || max_prefixes > CONFIG_MAX_PREFIXES ||
+		max_endpoints > DESIRED_MAX_ENDPOINTS)
+		return -E2BIG;
+	len = sizeof(*d) + max_peers * sizeof(d->peers[0]) + max_prefixes * sizeof(struct prefix) +
+	      max_endpoints * sizeof(struct endpoint);
+	d = secret_memory_map(len);
+	if (d == NULL)
+		return -ENOMEM;
+	d->map_len = len;
+	d->endpoints = (struct endpoint *)(d->peers + max_peers);
+	d->prefixes = (struct prefix *)(d->endpoints + max_endpoints);
+	*ret_desired = d;
+	return 0;
+}
+
+int
 desired_create(const struct config_gateway *config,
 	const struct state_file *state,
 	struct desired **ret_desired)
 {
 	struct desired *d;
-	size_t n_prefixes = 0, len;
+	size_t n_prefixes = 0;
+	int err;
 
 	for (size_t i = 0; i < config->n_peers; i++)
 		n_prefixes += config->peers[i].n_allowed_ips;
-	if (config->n_peers > CONFIG_MAX_PEERS || n_prefixes > CONFIG_MAX_PREFIXES)
-		return -ENOMEM;
-	len = sizeof(*d) + config->n_peers * sizeof(d->peers[0]) +
-	      n_prefixes * sizeof(struct prefix);
-	d = secret_memory_map(len);
-	if (d == NULL)
-		return -ENOMEM;
-
-	d->map_len = len;
+	err = desired_alloc(config->n_peers, n_prefixes, 0, &d);
+	if (err < 0)
+		return err;
 	d->private_key = config->private_key;
-	fill_settings(&d->settings, config);
+	d->settings.mtu = config->mtu;
 	d->n_addresses = config->n_addresses;
 	memcpy(d->addresses, config->addresses, sizeof(d->addresses));
+	desired_set_icmp_sources(d);
 	d->n_peers = config->n_peers;
-	d->prefixes = (struct prefix *)(d->peers + config->n_peers);
 	for (size_t i = 0; i < config->n_peers; i++) {
 		const struct config_peer *from = &config->peers[i];
 
@@ -84,6 +104,10 @@ desired_create(const struct config_gateway *config,
 void
 desired_destroy(struct desired *desired)
 {
-	if (desired != NULL)
-		secret_memory_unmap(desired, desired->map_len);
+	if (desired == NULL)
+		return;
+	derp_map_destroy(desired->self.derp_map);
+	trust_unref(desired->self.trust);
+	acl_block_unref(desired->filter);
+	secret_memory_unmap(desired, desired->map_len);
 }

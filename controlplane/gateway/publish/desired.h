@@ -30,7 +30,33 @@ struct desired_peer {
 	struct wg_tai64n tx_timestamp;
 	uint32_t first_prefix; /* in `prefixes` below */
 	uint32_t n_prefixes;
+
+	/* of a member of our tailnet, whose paths disco finds */
+	bool is_member;
+	bool is_wireguard_only;
+	struct public_key disco_key; /* zeros: it has none */
+	uint16_t home_region;        /* of its relay; 0: none */
+	int32_t capver;
+	uint32_t first_endpoint; /* in `endpoints` below */
+	uint32_t n_endpoints;
 };
+
+struct derp_map;
+struct trust;
+struct acl_block;
+
+/* What a member of a tailnet is, besides a gateway. */
+struct desired_self {
+	bool is_member;
+	struct public_key node_key; /* of desired.private_key */
+	struct secret_key disco_key;
+	struct derp_map *derp_map; /* owned; NULL: none known */
+	uint64_t derp_map_serial;  /* another one whenever the map is another */
+	struct trust *trust;       /* a reference: of relays' certificates; NULL: the system's */
+	uint16_t listen_port;
+};
+
+#define DESIRED_MAX_ENDPOINTS (64 * CONFIG_MAX_PEERS)
 
 /* Everything here lies in secret memory. */
 struct desired {
@@ -39,10 +65,24 @@ struct desired {
 	struct shm_settings settings;
 	struct prefix addresses[CONFIG_MAX_ADDRESSES]; /* our own: they belong to the host */
 	size_t n_addresses;
-	size_t n_peers, n_prefixes;
-	struct prefix *prefixes; /* behind the peers */
+	struct desired_self self;
+	struct acl_block *filter; /* a reference; NULL: none, see settings.filter */
+	size_t n_peers, n_prefixes, n_endpoints;
+	struct endpoint *endpoints; /* of members; behind the peers */
+	struct prefix *prefixes;    /* behind the endpoints */
 	struct desired_peer peers[];
 };
+
+/*
+ * With room for so many, and none of them yet: n_peers, n_prefixes and n_endpoints are 0.
+ * Returns 0, -E2BIG (beyond the limits of config/gateway.h), -ENOMEM.
+ */
+[[nodiscard]] int desired_alloc(size_t max_peers,
+	size_t max_prefixes,
+	size_t max_endpoints,
+	struct desired **ret_desired);
+/* The first own address of each family is the source of our ICMP errors. */
+void desired_set_icmp_sources(struct desired *desired);
 
 /*
  * From a configuration (borrowed for the call), and what the state file knows.

@@ -32,6 +32,7 @@ peer_note_write(struct dataplane *dp, const struct peer *peer)
 	memcpy(note.tx_timestamp, peer->tx_timestamp.bytes, WG_TAI64N_LEN);
 	note.rx_initiation_ns = peer->latest.accepted.ns;
 	note.path = shm_path_of(&peer->endpoint, &peer->local);
+	note.path.relay = peer->relay;
 
 	slot = &dp->notes->notes[peer->number];
 	memcpy(slot, &note, offsetof(struct shm_note, check));

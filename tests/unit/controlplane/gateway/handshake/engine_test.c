@@ -787,6 +787,122 @@ test_hostile_datagrams(void)
 	end();
 }
 
+/* --- members of a tailnet --- */
+
+static void
+start_members(size_t n_peers)
+{
+	struct desired *desired;
+
+	start(0, false, 0);
+	desired = site_desired(peers, n_peers, false, 0, NULL);
+	site_make_members(desired);
+	gateway_take(&g, desired);
+	desired_destroy(desired);
+}
+
+static void
+seen_from(const struct stock_peer *p, const char *where)
+{
+	struct shm_event event = { .kind = SHM_EV_SEEN_FROM, .peer = gateway_peer(&g, p)->number };
+	struct endpoint from;
+	const struct addr any = {};
+
+	if (endpoint_parse(where, &from) < 0)
+		return;
+	event.path = shm_path_of(&from, &any);
+	engine_event(&g.engine, &event, g.now);
+	gateway_talk(&g);
+}
+
+static void
+test_member_paths(void)
+{
+	const struct endpoint nowhere = {};
+	const struct addr any = {};
+	struct desired *desired;
+	uint32_t number;
+	struct peer *p;
+
+	start_members(2);
+	tap_ok(site_shake(&g, &peers[0], 5), "a member that begins is answered");
+	number = gateway_peer(&g, &peers[0])->number;
+	tap_ok(path_in_force(&peers[0]).family == 0,
+		"but where it came from is not where packets go: disco decides");
+	engine_set_member_path(&g.engine, number, &nowhere, &any, true);
+	gateway_talk(&g);
+	tap_ok(path_in_force(&peers[0]).family == 0 && path_in_force(&peers[0]).relay == 1,
+		"they go by the relay");
+	engine_set_member_path(&g.engine, number, &peers[0].at, &any, true);
+	gateway_talk(&g);
+	tap_ok(leads_to(&peers[0]) && path_in_force(&peers[0]).relay == 1, "by both");
+	engine_set_member_path(&g.engine, number, &peers[0].at, &any, false);
+	gateway_talk(&g);
+	tap_ok(leads_to(&peers[0]) && path_in_force(&peers[0]).relay == 0, "directly");
+	seen_from(&peers[0], "203.0.113.9:9");
+	tap_ok(leads_to(&peers[0]), "a packet from elsewhere moves nothing");
+
+	desired = site_desired(peers, 2, false, 0, NULL);
+	site_make_members(desired);
+	gateway_kill(&g);
+	gateway_start(&g, &f);
+	gateway_attach(&g);
+	gateway_take(&g, desired);
+	desired_destroy(desired);
+	p = gateway_peer(&g, &peers[0]);
+	tap_ok(p->has_noted_path && endpoint_equal(&p->endpoint, &peers[0].at),
+		"who comes after us knows the path, for disco to confirm");
+	tap_ok(leads_to(&peers[0]), "which is in force meanwhile");
+	end();
+}
+
+static void
+test_member_handshake(void)
+{
+	struct shm_event want = { .kind = SHM_EV_WANT_SESSION };
+	uint8_t initiation[WG_INITIATION_LEN];
+	const struct sent *s;
+
+	start_members(2);
+	want.peer = gateway_peer(&g, &peers[1])->number;
+	engine_event(&g.engine, &want, g.now);
+	tap_ok(g.n_to_members == 1 && g.last_member == want.peer,
+		"an initiation goes by the ways that disco knows, even if there is none yet");
+	tap_ok(gateway_read(&g) != NULL, "it is one");
+	stock_initiate(&peers[0], g.wall, 3, g.now, initiation);
+	stock_deliver_relayed(&peers[0], &g, &gateway_peer(&g, &peers[0])->remote.static_public,
+		initiation, sizeof(initiation));
+	gateway_talk(&g);
+	s = gateway_read(&g);
+	tap_ok(s != NULL && s->remote.port == 9 &&
+			memcmp(&s->relayed_to, &gateway_peer(&g, &peers[0])->remote.static_public,
+				sizeof(s->relayed_to)) == 0,
+		"what came through a relay is answered through it");
+	tap_int(s != NULL ? stock_consume(&peers[0], s) : -1, 0, "the member takes it");
+	end();
+}
+
+static void
+test_member_activity(void)
+{
+	uint32_t number;
+
+	start_members(1);
+	tap_ok(site_shake(&g, &peers[0], 5), "a session");
+	number = gateway_peer(&g, &peers[0])->number;
+	g.n_active = 0;
+	gateway_run(&g, 3 * NS_PER_S);
+	tap_int(g.n_active, 0, "nothing is said of a member to which nothing is sent");
+	f.state->counters[0][number].last_tx_ns = g.now.ns;
+	gateway_run(&g, 2 * NS_PER_S);
+	tap_ok(g.n_active == 1 && g.last_member == number, "what is sent is said, once");
+	engine_reset_sessions(&g.engine, number);
+	gateway_talk(&g);
+	tap_int(shm_keypairs_current(f.state->keypairs[number]), 0,
+		"a member that started anew has no session any more");
+	end();
+}
+
 int
 main(void)
 {
@@ -817,5 +933,8 @@ main(void)
 	test_name();
 	test_hostile_events();
 	test_hostile_datagrams();
+	test_member_paths();
+	test_member_handshake();
+	test_member_activity();
 	return tap_done();
 }

@@ -25,6 +25,7 @@ static void
 on_send(void *context,
 	const struct endpoint *remote,
 	const struct addr *local,
+	const struct public_key *relayed_to,
 	const uint8_t *data,
 	size_t len)
 {
@@ -32,8 +33,32 @@ on_send(void *context,
 	struct sent *s = &g->sent[g->n_sent % SITE_MAX_SENT];
 
 	*s = (struct sent){ .remote = *remote, .local = *local, .len = len };
+	if (relayed_to != NULL)
+		s->relayed_to = *relayed_to;
 	memcpy(s->data, data, len);
 	g->n_sent++;
+}
+
+static void
+on_send_to_member(void *context, uint32_t peer, const uint8_t *data, size_t len)
+{
+	const struct endpoint nowhere = {};
+	const struct addr any = {};
+	struct gateway *g = context;
+
+	on_send(g, &nowhere, &any, NULL, data, len);
+	g->n_to_members++;
+	g->last_member = peer;
+}
+
+static void
+on_active(void *context, uint32_t peer, struct mono last_tx)
+{
+	struct gateway *g = context;
+
+	(void)last_tx;
+	g->n_active++;
+	g->last_member = peer;
 }
 
 static void
@@ -81,9 +106,12 @@ refused(void *context, uint32_t reason, uint64_t number)
 void
 gateway_start(struct gateway *g, struct fake_forwarder *f)
 {
-	struct engine_calls calls = {
-		.send = on_send, .resolve = on_resolve, .wall_ns = wall, .context = g
-	};
+	struct engine_calls calls = { .send = on_send,
+		.send_to_member = on_send_to_member,
+		.member_active = on_active,
+		.resolve = on_resolve,
+		.wall_ns = wall,
+		.context = g };
 	struct mono now = g->now;
 	uint64_t wall_now = g->wall;
 
@@ -260,14 +288,40 @@ stock_initiate(struct stock_peer *p,
 void
 stock_deliver(struct stock_peer *p, struct gateway *g, const uint8_t *message, size_t len)
 {
-	struct datagram d = { .remote = p->at,
-		.local = { ADDR_V4, { 198, 18, 0, 2 } },
-		.data = message,
-		.len = len };
+	uint8_t copy[2048];
+	struct datagram d = {
+		.remote = p->at, .local = { ADDR_V4, { 198, 18, 0, 2 } }, .data = copy, .len = len
+	};
 
+	memcpy(copy, message, len);
 	if (p->at.addr.family == ADDR_V6)
 		d.local = (struct addr){ ADDR_V6, { 0xfd, 0x18, 2 } };
 	engine_datagram(&g->engine, &d, g->now);
+}
+
+void
+stock_deliver_relayed(struct stock_peer *p,
+	struct gateway *g,
+	const struct public_key *from,
+	const uint8_t *message,
+	size_t len)
+{
+	uint8_t copy[2048];
+	struct datagram d = { .remote = { { ADDR_V4, { 127, 3, 3, 40 } }, 9 },
+		.relayed_from = from,
+		.data = copy,
+		.len = len };
+
+	(void)p;
+	memcpy(copy, message, len);
+	engine_datagram(&g->engine, &d, g->now);
+}
+
+void
+site_make_members(struct desired *desired)
+{
+	for (size_t i = 0; i < desired->n_peers; i++)
+		desired->peers[i].is_member = true;
 }
 
 int

@@ -15,6 +15,7 @@
 struct sent {
 	struct endpoint remote;
 	struct addr local;
+	struct public_key relayed_to; /* zeros: by UDP */
 	uint8_t data[256];
 	size_t len;
 };
@@ -30,6 +31,8 @@ struct gateway {
 	struct sent sent[SITE_MAX_SENT];
 	size_t n_sent, n_read;
 	unsigned n_resolve;
+	unsigned n_to_members, n_active; /* messages; times that activity was told */
+	uint32_t last_member;
 	uint64_t applied;
 };
 
@@ -58,6 +61,8 @@ struct desired *site_desired(const struct stock_peer *peers,
 	bool with_endpoint,
 	uint16_t keepalive_s,
 	const struct state_file *state);
+/* As members of a tailnet, whose paths disco finds. */
+void site_make_members(struct desired *desired);
 void gateway_take(struct gateway *g, const struct desired *desired);
 /* Rings in both directions, without time passing. */
 void gateway_talk(struct gateway *g);
@@ -75,6 +80,12 @@ void stock_initiate(struct stock_peer *p,
 	uint8_t message[WG_INITIATION_LEN]);
 /* Deliver a message to the gateway, from where the peer is, to 198.18.0.2. */
 void stock_deliver(struct stock_peer *p, struct gateway *g, const uint8_t *message, size_t len);
+/* The same through a relay, which says that `from` has sent it. */
+void stock_deliver_relayed(struct stock_peer *p,
+	struct gateway *g,
+	const struct public_key *from,
+	const uint8_t *message,
+	size_t len);
 /* Take the gateway's response: 0 or the error. */
 int stock_consume(struct stock_peer *p, const struct sent *s);
 /* Answer the gateway's initiation; the response is written to `response`.  0 or the error. */

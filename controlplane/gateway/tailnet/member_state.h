@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the files of the member share.  Each calls only what stands below it:
+ *
+ *     request.c    questions of clients: `sluice up` and so on
+ *     member.c     life: start, facts, time; and what arrives at the map
+ *     status.c     the object "tailnet"
+ *     login.c      keys and registering
+ *     wish.c       the map as what shall be: peers, filter, the host
+ */
+#ifndef CONTROLPLANE_GATEWAY_TAILNET_MEMBER_STATE_H
+#define CONTROLPLANE_GATEWAY_TAILNET_MEMBER_STATE_H
+
+#include "controlplane/gateway/coord_client/coord_client.h"
+#include "controlplane/gateway/peer_api/peer_api.h"
+#include "controlplane/gateway/publish/acl_block.h"
+#include "controlplane/gateway/stream/stream.h"
+#include "controlplane/gateway/stream/trust.h"
+#include "controlplane/gateway/tailnet/hostinfo.h"
+#include "controlplane/gateway/tailnet/map_cache.h"
+#include "controlplane/gateway/tailnet/member.h"
+#include "controlplane/gateway/tailnet/prefs.h"
+#include "controlplane/gateway/tailnet/roster.h"
+#include "controlplane/gateway/tailnet/store.h"
+#include "lib/tailnet/netmap.h"
+
+#define MEMBER_MAX_PINGS  API_MAX_CLIENTS
+#define MEMBER_MAX_ROUTES CONFIG_MAX_PREFIXES
+
+enum member_login {
+	LOGIN_NONE,    /* nobody wants to join, or the keys are no longer good */
+	LOGIN_TRYING,  /* registering */
+	LOGIN_WAITING, /* somebody has to open auth_url */
+	LOGIN_DONE,    /* registered: the map is followed */
+};
+
+struct member_ping {     /* a client that waits */
+	uint32_t client; /* 0: free */
+	uint64_t token;
+	struct mono until;
+	struct node_key node;
+};
+
+struct member {
+	struct member_setup setup;
+	struct mono now;
+	int epoll;
+
+	struct trust *trust;
+	struct stream_set *streams;
+	struct peer_api *peer_api;
+	struct coord_client *client; /* NULL: not connected to any server */
+
+	struct store *store;
+	struct tailnet_prefs prefs; /* in force */
+	struct own_facts *own;      /* what we say of ourselves */
+
+	/* login */
+	enum member_login login;
+	struct secret_key *fresh_key; /* secret memory: the node key that is being registered */
+	bool has_fresh_key;
+	char *auth_key; /* secret memory, CONFIG_AUTH_KEY_LEN; empty: none */
+	char auth_url[COORD_URL_LEN];
+	bool regenerated; /* a fresh key was made because the server had asked for one */
+
+	/* the map */
+	struct netmap map;
+	struct map_cache *cache;
+	bool from_disk;    /* the map is the last one known; the server has not spoken */
+	bool self_expired; /* our own key: nothing is sent until somebody logs in */
+	struct instant next_expiry;
+	uint64_t derp_map_serial;
+	uint64_t filter_generation;
+	struct acl_block *filter; /* NULL: lets nothing in */
+	bool filter_due, wish_due, host_due;
+	uint64_t wished, settled; /* numbers of wishes */
+	int64_t clock_offset_s;   /* the server's clock less ours, if beyond a minute */
+
+	/* what the host shall have */
+	struct prefix addresses[CONFIG_MAX_ADDRESSES];
+	size_t n_addresses;
+	struct prefix *routes; /* malloc */
+	size_t n_routes;
+
+	/* what `wire` has found out */
+	struct traversal_facts *facts; /* NULL: nothing yet */
+	struct mono facts_at;
+
+	struct member_ping pings[MEMBER_MAX_PINGS];
+	uint64_t last_token;
+	uint32_t netchecks[API_MAX_CLIENTS]; /* clients that wait for a report; 0: free */
+	struct mono netcheck_until;
+
+	/* for people */
+	bool has_failure;
+	struct coord_failure failure;
+	enum coord_phase phase;
+};
+
+/* --- wish.c --- */
+/* The wall clock, put right by the server's. */
+struct instant member_wall(const struct member *m);
+/* Say what shall be, from the map as it is; or that there is nothing (stopped, expired). */
+void member_wish(struct member *m);
+/* Compile the filter of the map again. */
+void member_renew_filter(struct member *m);
+struct roster_view member_view(const struct member *m);
+bool member_is_running(const struct member *m);
+
+/* --- login.c --- */
+/* Be connected: follow the map if we are registered, else register.  force: with a new key. */
+void member_connect(struct member *m, bool force);
+/* Stop speaking with the server; tunnels end too. */
+void member_disconnect(struct member *m);
+/* Expire our key at the server and forget it. */
+void member_log_out(struct member *m);
+void member_wipe_auth_key(struct member *m);
+
+/* --- status.c --- */
+/* A word: "Running" and so on. */
+const char *member_state_name(const struct member *m);
+json_t *member_netcheck_json(const struct member *m);
+json_t *member_node_json(const struct member *m, const struct node *node);
+
+/* --- request.c --- */
+/* What `wire` found out has come: whoever waits for a netcheck gets it. */
+void member_netcheck_arrived(struct member *m);
+/* End what waits too long; returns when to come again, or never. */
+struct mono member_requests_due(struct member *m);
+
+/* --- member.c --- */
+/* Settings have changed: those that matter to the server are told, to peers applied. */
+void member_settings_changed(struct member *m);
+/* A message of the server; 0, or an error that ends the stream. */
+int member_on_map(void *context,
+	struct map_response *response,
+	bool first,
+	const struct coord_map_arrival *a);
+
+#endif
