@@ -132,6 +132,21 @@ test_urgent_first(void)
 	tap_ok(relay_site_sent(s, sent + 1, &m) && m.data[0] == WG_MESSAGE_INITIATION,
 		"then the handshake");
 	tap_int(data_number(s, sent + 2), (long long)sent, "then data, where it stood");
+
+	fake_stream_clear(s);
+	fake_stream_hold(s, true);
+	for (uint32_t i = 0; i < 100; i++)
+		(void)send_data(&site, 1, i, 1300);
+	s->queued = 0; // it moves again, but has not said so yet
+	(void)send_data(&site, 1, 100, 1300);
+	(void)relay_site_pass(&site, 0);
+	s->queued = 0;
+	(void)relay_site_pass(&site, 0);
+	s->queued = 0;
+	(void)relay_site_pass(&site, 0);
+	s->queued = 0;
+	(void)relay_site_pass(&site, 0);
+	tap_int(data_number(s, 100), 100, "data does not overtake data");
 	relay_site_fini(&site);
 }
 
@@ -419,6 +434,42 @@ answer(struct relay_site *site)
 }
 
 static void
+other_key(struct relay_site *site)
+{
+	site->client.bytes[9] ^= 1;
+	key_public(&site->client_public, &site->client);
+	relays_set_key(site->relays, &site->client, site->set->now);
+}
+
+// What is left of an old connection is nothing to a new one.
+static void
+test_fresh_start(void)
+{
+	static const uint8_t cut[] = { 0x7f, 0, 0, 0xff, 0xff }; // an unknown frame's head
+	uint8_t frames[DERP_HEADER_LEN + KEY_LEN + sizeof(cut)] = {};
+
+	derp_header_write(frames, DERP_RECV_PACKET, KEY_LEN);
+	memcpy(frames + DERP_HEADER_LEN + KEY_LEN, cut, sizeof(cut));
+	for (int i = 0; i < 2; i++) {
+		struct relay_site site;
+		struct stream *s = init_connected(&site);
+
+		if (i == 1)
+			site.on_packet = other_key;
+		fake_stream_feed(s, frames, sizeof(frames));
+		if (i == 0) {
+			fake_stream_end(s, STREAM_RESET, "connection reset");
+			(void)relay_site_pass(&site, 1 * NS_PER_S);
+		}
+		s = fake_stream_to(site.set, "a.example");
+		if (tap_ok(s != NULL, "another connection"))
+			relay_site_connect(&site, s);
+		tap_int(relay_site_state(&site, 1), RELAY_CONNECTED, "begins with its own bytes");
+		relay_site_fini(&site);
+	}
+}
+
+static void
 test_calls_inside(void)
 {
 	static void (*const all[])(struct relay_site * site) = { drop_key, answer };
@@ -457,5 +508,6 @@ main(void)
 	test_complaints();
 	test_limit();
 	test_calls_inside();
+	test_fresh_start();
 	return tap_done();
 }
