@@ -52,6 +52,15 @@ struct port_mapping_facts {
 /* As port_mapping_stop(), without calls.  NULL is allowed. */
 void port_mapping_destroy(struct port_mapping *pm);
 
+/*
+ * Something that only this machine knows and that stays the same when we start anew: a router gives
+ * a PCP mapping again only to who proves to be the same.  Without it, a gateway that was killed
+ * gets none by PCP until the old one's life ends.  Copied; before the start.
+ */
+#define PORT_MAPPING_SECRET_LEN 32
+void port_mapping_set_secret(struct port_mapping *pm,
+	const uint8_t secret[static PORT_MAPPING_SECRET_LEN]);
+
 /* An epoll descriptor, readable when there is something to do; borrowed. */
 int port_mapping_fd(const struct port_mapping *pm);
 
