@@ -38,7 +38,7 @@ c2n_answer(const char *request, size_t len, size_t *ret_len)
 		return NULL;
 	head_len = snprintf(answer, HEAD_ROOM,
 		"HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "
-	        "%zu\r\n\r\n",
+		"%zu\r\n\r\n",
 		echo ? "200 OK" : "400 Bad Request", body_len);
 	memcpy(answer + head_len, body, body_len);
 	*ret_len = (size_t)head_len + body_len;

@@ -215,6 +215,16 @@ take_no_key(struct coord_client *cc, const struct fetch_result *result)
 		client_fail(cc);
 }
 
+static int
+first_line(const struct fetch_result *result)
+{
+	size_t n = 0;
+
+	while (n < result->body_len && n < COORD_ERROR_BODY && result->body[n] >= ' ')
+		n++;
+	return (int)n;
+}
+
 static void
 take_status(struct coord_client *cc, const struct fetch_result *result)
 {
@@ -223,7 +233,8 @@ take_status(struct coord_client *cc, const struct fetch_result *result)
 	if (result->location[0] != '\0')
 		snprintf(why, sizeof(why), "GET /key leads elsewhere: %s", result->location);
 	else
-		snprintf(why, sizeof(why), "GET /key is answered %u", result->status);
+		snprintf(why, sizeof(why), "GET /key is answered %u%s%.*s", result->status,
+			result->body_len > 0 ? ": " : "", first_line(result), result->body);
 	// Proxies say so while the server behind them starts.
 	client_fail_with(
 		cc, result->status >= 500 ? COORD_FAILED_SERVER : COORD_FAILED_NO_COORDINATOR, why);

@@ -159,6 +159,9 @@ static const struct {
 	{ "preauthkey",
 		"check that the auth key was copied whole and is one of this server; else make a "
 		"new one" },
+	{ "auth-key",
+		"check that the auth key was copied whole and is one of this server; else make a "
+		"new one" },
 	{ "authkey",
 		"check that the auth key was copied whole and is one of this server; else make a "
 		"new one" },

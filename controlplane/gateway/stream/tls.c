@@ -189,6 +189,9 @@ failed(struct tls *tls)
 	unsigned long code = ERR_get_error();
 	const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
 
+	// OpenSSL reads the first letters of "HTTP/1.1 400" as a version.
+	if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER)
+		reason = "what answers does not speak TLS";
 	snprintf(tls->text, sizeof(tls->text), "%s", reason != NULL ? reason : "TLS failed");
 	ERR_clear_error();
 	return -EPROTO;
