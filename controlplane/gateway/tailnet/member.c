@@ -100,7 +100,6 @@ member_on_map(void *context,
 	struct netmap_changes changes;
 	int err;
 
-	(void)a;
 	take_clock(m, response);
 	if (first)
 		netmap_begin_stream(&m->map);
@@ -120,6 +119,8 @@ member_on_map(void *context,
 	take_changes(m, &changes);
 	netmap_changes_fini(&changes);
 	map_cache_changed(m->cache, m->now);
+	if ((m->wish_due || m->filter_due) && mono_is_never(m->map_arrived))
+		m->map_arrived = a->last_byte;
 	return 0;
 }
 
@@ -228,6 +229,13 @@ member_settled(struct member *m, uint64_t number, int value, struct mono now)
 	m->now = now;
 	if (value == 0 && number > m->settled)
 		m->settled = number;
+	if (m->settled != m->wished || mono_is_never(m->map_arrived))
+		return;
+	// From its last byte to the workers' tables.
+	log_info("the map is in force ms=%.1f peers=%zu",
+		(double)mono_diff_ns(now, m->map_arrived) / (double)NS_PER_MS,
+		netmap_n_peers(&m->map));
+	m->map_arrived = (struct mono){};
 }
 
 static void

@@ -74,6 +74,7 @@ struct member {
 	struct acl_block *filter; /* NULL: lets nothing in */
 	bool filter_due, wish_due, host_due;
 	uint64_t wished, settled; /* numbers of wishes */
+	struct mono map_arrived;  /* the earliest that is not in force yet; never: all are */
 	int64_t clock_offset_s;   /* the server's clock less ours, if beyond a minute */
 
 	/* what the host shall have */
