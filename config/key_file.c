@@ -163,7 +163,7 @@ auth_key_parse(const char *text, size_t len, char ret_key[static CONFIG_AUTH_KEY
 		text++;
 		len--;
 	}
-	if (len < 8 || len >= CONFIG_AUTH_KEY_LEN)
+	if (len == 0 || len >= CONFIG_AUTH_KEY_LEN)
 		return false;
 	for (size_t i = 0; i < len; i++)
 		if (text[i] <= ' ' || text[i] >= 0x7f || text[i] == '"' || text[i] == '\\')
@@ -187,7 +187,7 @@ auth_key_file_read(const char *path,
 		content, &len, advice);
 	if (err == 0 && !auth_key_parse(content, len, ret_key)) {
 		advise(advice,
-			"holds no auth key; that is one word of 8 to %d characters; ask who "
+			"holds no auth key; that is one word of up to %d characters; ask who "
 			"administers the tailnet for one",
 			CONFIG_AUTH_KEY_LEN - 1);
 		err = ERR_BAD_FORMAT;

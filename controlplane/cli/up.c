@@ -80,7 +80,7 @@ take_auth_key(struct up_options *o, char *arg)
 	memset(arg, 'x', strlen(arg));
 	if (!good)
 		fprintf(stderr,
-			"sluice %s: --auth-key holds no auth key; that is one word of 8 to %d "
+			"sluice %s: --auth-key holds no auth key; that is one word of up to %d "
 			"characters; copy it again, or name a file with --auth-key file:PATH\n",
 			command, CONFIG_AUTH_KEY_LEN - 1);
 	return good;

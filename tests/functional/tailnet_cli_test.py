@@ -194,7 +194,7 @@ def test_up(cli, tap):
     tap.equal(cli.daemon.asked("up")[0].get("auth_key"), KEY, "its content is taken")
     cli.expect("a key that others may read", "up", f"--auth-key=file:{cli.path('open', KEY, 0o644)}", status=2, err="chmod 600")
     cli.expect("a key's file that is not there", "up", "--auth-key=file:/nowhere/key", status=2, err="cannot be opened")
-    cli.expect("a key that is none", "up", "--auth-key=x", status=2, err="holds no auth key")
+    cli.expect("a key that is none", "up", "--auth-key=x y", status=2, err="holds no auth key")
 
     url = "https://hs.example/register/nodekey:abc"
     cli.start(tailnet(state="NeedsLogin"), tailnet(state="NeedsLogin", auth_url=url), tailnet(state="NeedsLogin", auth_url=url),
