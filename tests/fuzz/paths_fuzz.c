@@ -266,12 +266,15 @@ pass(int64_t ns)
 }
 
 static void
-adopt(struct story *s, uint32_t peer)
+adopt(struct story *s, uint32_t peer, bool is_trusted)
 {
 	struct endpoint endpoint;
 
 	read_endpoint(s, &endpoint);
-	paths_adopt(w.paths, peer, &endpoint, &(struct addr){}, w.now);
+	if (is_trusted)
+		paths_adopt(w.paths, peer, &endpoint, &(struct addr){}, w.now);
+	else
+		paths_remember(w.paths, peer, &endpoint, &(struct addr){}, w.now);
 	w.allowed++;
 }
 
@@ -310,7 +313,7 @@ do_one(struct story *s)
 		(void)paths_send(w.paths, peer, w.nodes[0].bytes, KEY_LEN, w.now);
 		break;
 	case 10:
-		adopt(s, peer);
+		adopt(s, peer, true);
 		break;
 	case 11:
 		paths_ping(w.paths, peer, w.asked++, next_byte(s) * 50u, w.now);
@@ -327,6 +330,7 @@ do_one(struct story *s)
 		paths_relay_heard(w.paths, peer, next_byte(s) % 4, w.now);
 		break;
 	default:
+		adopt(s, peer, false);
 		break;
 	}
 }

@@ -28,11 +28,15 @@ void
 choice_adopt(struct member *m,
 	const struct endpoint *endpoint,
 	const struct addr *local,
+	bool is_trusted,
 	struct mono now)
 {
 	m->best = (struct path){ .endpoint = *endpoint, .wire_mtu = PATH_SAFE_WIRE_MTU };
 	m->local = *local;
-	trust(m, now);
+	if (is_trusted)
+		trust(m, now);
+	else
+		choice_distrust(m);
 }
 
 void

@@ -108,10 +108,11 @@ void choice_on_pong(struct member *m,
 	const struct path *path,
 	const struct addr *local,
 	struct mono now);
-/* Packets may go there for a moment without a pong. */
+/* Packets go there; if it is trusted, for a moment without a pong. */
 void choice_adopt(struct member *m,
 	const struct endpoint *endpoint,
 	const struct addr *local,
+	bool is_trusted,
 	struct mono now);
 /* Keep the best path, but send by the relay as well. */
 void choice_distrust(struct member *m);

@@ -344,11 +344,12 @@ paths_send(struct paths *paths, uint32_t peer, const uint8_t *data, size_t len, 
 	return sent;
 }
 
-void
-paths_adopt(struct paths *paths,
+static void
+take_over(struct paths *paths,
 	uint32_t peer,
 	const struct endpoint *endpoint,
 	const struct addr *local,
+	bool is_trusted,
 	struct mono now)
 {
 	struct member *m = paths_member(paths, peer);
@@ -361,11 +362,32 @@ paths_adopt(struct paths *paths,
 			m->best.endpoint = *endpoint;
 	} else if (m->disco != NULL) {
 		(void)candidates_hear(&m->candidates, endpoint, NULL, &m->best.endpoint, now);
-		choice_adopt(m, endpoint, local, now);
-		m->kick = now;
+		choice_adopt(m, endpoint, local, is_trusted, now);
+		if (is_trusted)
+			m->kick = now;
 	}
 	m->is_new = false;
 	choice_settle(paths, m, now);
+}
+
+void
+paths_adopt(struct paths *paths,
+	uint32_t peer,
+	const struct endpoint *endpoint,
+	const struct addr *local,
+	struct mono now)
+{
+	take_over(paths, peer, endpoint, local, true, now);
+}
+
+void
+paths_remember(struct paths *paths,
+	uint32_t peer,
+	const struct endpoint *endpoint,
+	const struct addr *local,
+	struct mono now)
+{
+	take_over(paths, peer, endpoint, local, false, now);
 }
 
 void

@@ -166,6 +166,13 @@ void paths_adopt(struct paths *paths,
 	const struct endpoint *endpoint,
 	const struct addr *local,
 	struct mono now);
+/* A predecessor used it as well as a relay, in doubt: that goes on, and no ping leaves for a peer
+ * without traffic. */
+void paths_remember(struct paths *paths,
+	uint32_t peer,
+	const struct endpoint *endpoint,
+	const struct addr *local,
+	struct mono now);
 /* The peer sent something authentic through this relay: a last resort when no home is known. */
 void paths_relay_heard(struct paths *paths, uint32_t peer, uint16_t region, struct mono now);
 /*

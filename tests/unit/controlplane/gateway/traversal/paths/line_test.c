@@ -323,7 +323,7 @@ check_adoption(const struct node *n, const struct paths_choice *before)
 {
 	for (int i = 0; i < world.line.n_hosts; i++)
 		if (i != n->number && before[i].direct.addr.family != ADDR_NONE &&
-			(n->peers[i].choice.relay ||
+			(n->peers[i].choice.relay != before[i].relay ||
 				!endpoint_equal(&n->peers[i].choice.direct, &before[i].direct)))
 			complain("a path in use was not adopted", i);
 }

@@ -254,7 +254,12 @@ node_restart_control(struct node *n)
 	for (int i = node_next_peer(n, -1); i >= 0; i = node_next_peer(n, i)) {
 		struct paths_choice used = n->peers[i].choice;
 
-		if (used.direct.addr.family != ADDR_NONE)
+		if (used.direct.addr.family == ADDR_NONE)
+			continue;
+		if (used.relay)
+			paths_remember(
+				n->paths, (uint32_t)i, &used.direct, &used.local, n->line->now);
+		else
 			paths_adopt(n->paths, (uint32_t)i, &used.direct, &used.local, n->line->now);
 		n->peers[i].last_pong = n->line->now; // is what adopting supposes
 	}

@@ -568,6 +568,17 @@ test_adoption(void)
 	stage_pass(6500 * MS + 1);
 	tap_ok(stage.choice.relay, "not confirmed: in doubt 6.5 s later");
 	stage_close();
+
+	stage_open(NULL);
+	stage_actor(&a);
+	stage_set(1, &a, only_near);
+	paths_remember(stage.paths, 1, &far, &local, stage.now);
+	tap_ok(is_both(FAR), "a path that was in doubt still is");
+	stage_pass(60 * S);
+	tap_ok(stage.n_sent == 0 && is_both(FAR), "and is not pinged without traffic");
+	traffic(1);
+	tap_int(stage_count(DISCO_PING, FAR), 1, "pings when there is some");
+	stage_close();
 }
 
 /* --- messages and pings that are asked for --- */
