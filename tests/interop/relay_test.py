@@ -114,6 +114,17 @@ def check_fingerprint(r):
               r.map([node("127.0.0.3", name="127.0.0.3", CertName=other)]), ca=False)
 
 
+def check_flood(r):
+    """More data than any relay takes, and disco messages between."""
+    code, sums, states, err = r.run("--flood", "2", r.map([node("127.0.0.2", 8443)]))
+    b = sums.get("b", {})
+    r.tap.ok(code == 0 and b["disco"] >= 50 and b["disco_mean_us"] < 250000, "disco arrives in a flood of data",
+             f"{sums}\n{states}\n{err}")
+    if b:
+        r.tap.note(f"{b['received'] / 2:.0f} packets/s arrived, disco after {b['disco_mean_us']} us in the mean, "
+                   f"{b['disco_longest_us']} us at most")
+
+
 def check_restart(r, relay):
     """The relay dies under traffic and comes back."""
     probe = r.host.spawn(r.words("--seconds", "6", r.map([node("127.0.0.2", 8443)])), "restart", capture=True)
@@ -162,6 +173,7 @@ def main():
             r.works("two at home in different regions", "--home-a", "1", "--home-b", "2", r.map([tls], [hs]))
         else:
             tap.skip("the relay inside Headscale", "headscale is not there: scripts/setup")
+        check_flood(r)
         check_restart(r, relay)
     return tap.done()
 

@@ -7,6 +7,8 @@
  *     --home-a REGION, --home-b REGION   where each is at home (the first of the map)
  *     --count N                          packets each way (1000)
  *     --seconds N                        one packet each way every 50 ms, for so long, instead
+ *     --flood N                          as much data as the relay takes from a to b, for so many
+ *                                        seconds, and disco messages between, whose delay counts
  *     --ca FILE                          believe these certificates too
  *     --plain                            without TLS
  *     --timeout N                        seconds after which it gives up (20)
@@ -47,11 +49,13 @@ struct client {
 	uint32_t n_sent, n_received, n_wrong, n_connects, n_failures;
 	bool heard_not_here, heard_gone;
 	struct mono next_send;
+	uint32_t n_disco;
+	int64_t disco_longest_ns, disco_sum_ns;
 };
 
 struct options {
 	const char *map, *ca;
-	long home_a, home_b, count, seconds, timeout;
+	long home_a, home_b, count, seconds, flood, timeout;
 	bool plain;
 };
 
@@ -93,6 +97,32 @@ is_packet(const uint8_t *data, size_t len, uint32_t *ret_number)
 	return true;
 }
 
+// A disco message, for those who look at no more than its beginning, with the time in it.
+static size_t
+make_disco(uint8_t out[static 120])
+{
+	uint64_t now = mono_now().ns;
+
+	memset(out, 0, 120);
+	memcpy(out, "TS\xf0\x9f\x92\xac", 6);
+	memcpy(out + 64, &now, sizeof(now));
+	return 120;
+}
+
+static void
+take_disco(struct client *c, const uint8_t *data)
+{
+	struct mono sent;
+	int64_t ns;
+
+	memcpy(&sent.ns, data + 64, sizeof(sent.ns));
+	ns = mono_diff_ns(mono_now(), sent);
+	c->n_disco++;
+	c->disco_sum_ns += ns;
+	if (ns > c->disco_longest_ns)
+		c->disco_longest_ns = ns;
+}
+
 // ---------- calls ----------
 
 static void
@@ -101,7 +131,10 @@ on_packet(void *context, uint16_t, const struct public_key *from, uint8_t *data,
 	struct client *c = context;
 	uint32_t number;
 
-	if (memcmp(from, &c->other->public, sizeof(*from)) != 0 || !is_packet(data, len, &number))
+	if (len == 120 && memcmp(data, "TS", 2) == 0)
+		take_disco(c, data);
+	else if (memcmp(from, &c->other->public, sizeof(*from)) != 0 ||
+		 !is_packet(data, len, &number))
 		c->n_wrong++;
 	else
 		c->n_received++;
@@ -163,17 +196,17 @@ make_client(struct client *c, struct stream_set *set, const struct derp_map *map
 }
 
 static int
-until(struct mono a, struct mono b, struct mono now)
+until(struct mono a, struct mono b, struct mono now, int most_ms)
 {
 	struct mono t = mono_is_never(a) || (!mono_is_never(b) && b.ns < a.ns) ? b : a;
-	int64_t ms = mono_is_never(t) ? 50 : mono_diff_ns(t, now) / NS_PER_MS + 1;
+	int64_t ms = mono_is_never(t) ? most_ms : mono_diff_ns(t, now) / NS_PER_MS + 1;
 
-	return ms < 0 ? 0 : ms > 50 ? 50 : (int)ms;
+	return ms < 0 ? 0 : ms > most_ms ? most_ms : (int)ms;
 }
 
-// One round: what came, what is due, and waiting for no more than 50 ms.
+// One round: what came, what is due, and waiting.
 static void
-turn(struct stream_set *set, struct client *a, struct client *b)
+turn(struct stream_set *set, struct client *a, struct client *b, int most_ms)
 {
 	struct mono now = mono_now(), next = stream_set_dispatch(set, now), tick = {};
 	struct pollfd p = { .fd = stream_set_fd(set), .events = POLLIN };
@@ -181,7 +214,7 @@ turn(struct stream_set *set, struct client *a, struct client *b)
 	tick = relays_tick(a->relays, now);
 	if (b->relays != NULL)
 		(void)relays_tick(b->relays, now);
-	(void)poll(&p, 1, until(next, tick, now));
+	(void)poll(&p, 1, until(next, tick, now, most_ms));
 }
 
 static void
@@ -213,13 +246,29 @@ send_in_time(struct client *c, struct mono now)
 	relays_flush(c->relays);
 }
 
+// A burst as the data plane makes them, and disco every 20 ms.
+static void
+send_flood(struct client *c, struct mono now)
+{
+	uint8_t disco[120];
+
+	for (int i = 0; i < 64; i++)
+		send_number(c, c->n_sent % (LARGE_EACH - 1));
+	if (mono_diff_ns(now, c->next_send) >= 0) {
+		c->next_send = mono_add_ns(now, 20 * NS_PER_MS);
+		(void)relays_send(c->relays, c->other->home, &c->other->public, disco,
+			make_disco(disco), now);
+	}
+	relays_flush(c->relays);
+}
+
 static void
 ask_for_nobody(struct client *c)
 {
-	uint8_t disco[120] = { 'T', 'S', 0xf0, 0x9f, 0x92, 0xac };
+	uint8_t disco[120];
 
 	random_bytes(nobody.bytes, sizeof(nobody.bytes));
-	(void)relays_send(c->relays, c->home, &nobody, disco, sizeof(disco), mono_now());
+	(void)relays_send(c->relays, c->home, &nobody, disco, make_disco(disco), mono_now());
 	relays_flush(c->relays);
 }
 
@@ -236,16 +285,23 @@ exchange(struct stream_set *set,
 	while (o->seconds > 0 && mono_diff_ns(stop, mono_now()) > 0) {
 		send_in_time(a, mono_now());
 		send_in_time(b, mono_now());
-		turn(set, a, b);
+		turn(set, a, b, 50);
 	}
-	while (o->seconds == 0 && (a->n_received < count || b->n_received < count)) {
+	stop = mono_add_ns(mono_now(), o->flood * NS_PER_S);
+	while (o->flood > 0 && mono_diff_ns(stop, mono_now()) > 0) {
+		send_flood(a, mono_now());
+		turn(set, a, b, 1);
+	}
+	if (o->seconds > 0 || o->flood > 0)
+		return b->n_received > 0 && a->n_wrong + b->n_wrong == 0;
+	while (a->n_received < count || b->n_received < count) {
 		if (mono_diff_ns(end, mono_now()) < 0)
 			return false;
 		send_window(a, count);
 		send_window(b, count);
-		turn(set, a, b);
+		turn(set, a, b, 50);
 	}
-	return a->n_received > 0 && b->n_received > 0 && a->n_wrong + b->n_wrong == 0;
+	return a->n_wrong + b->n_wrong == 0;
 }
 
 static void
@@ -256,21 +312,23 @@ print_client(const struct client *c)
 	for (size_t i = 0; relays_facts(c->relays, i, &f) && f.region != c->home; i++) {
 	}
 	printf("\"%s\":{\"sent\":%u,\"received\":%u,\"wrong\":%u,\"connects\":%u,\"failures\":%u,"
-	       "\"host\":\"%s\",\"fast_start\":%s,\"ping_us\":%lld,\"dropped\":%llu},",
-		c->name, c->n_sent, c->n_received, c->n_wrong, c->n_connects, c->n_failures, f.host,
-		f.is_fast_start ? "true" : "false", (long long)(f.ping_ns / NS_PER_US),
-		(unsigned long long)f.n_dropped);
+	       "\"disco\":%u,\"disco_mean_us\":%lld,\"disco_longest_us\":%lld,\"host\":\"%s\","
+	       "\"fast_start\":%s,\"ping_us\":%lld,\"dropped\":%llu},",
+		c->name, c->n_sent, c->n_received, c->n_wrong, c->n_connects, c->n_failures,
+		c->n_disco, (long long)(c->n_disco > 0 ? c->disco_sum_ns / c->n_disco / 1000 : 0),
+		(long long)(c->disco_longest_ns / 1000), f.host, f.is_fast_start ? "true" : "false",
+		(long long)(f.ping_ns / NS_PER_US), (unsigned long long)f.n_dropped);
 }
 
 static bool
 run(struct stream_set *set, struct client *a, struct client *b, const struct options *o)
 {
 	struct mono began = mono_now(), connected,
-		    end = mono_add_ns(began, (o->timeout + o->seconds) * NS_PER_S);
-	bool ok, told;
+		    end = mono_add_ns(began, (o->timeout + o->seconds + o->flood) * NS_PER_S);
+	bool ok, told, is_told;
 
 	while ((!a->is_connected || !b->is_connected) && mono_diff_ns(end, mono_now()) > 0)
-		turn(set, a, b);
+		turn(set, a, b, 50);
 	connected = mono_now();
 	ok = a->is_connected && b->is_connected && exchange(set, a, b, o, end);
 	printf("{");
@@ -279,12 +337,14 @@ run(struct stream_set *set, struct client *a, struct client *b, const struct opt
 	if (ok)
 		ask_for_nobody(a);
 	while (ok && !a->heard_not_here && mono_diff_ns(end, mono_now()) > 0)
-		turn(set, a, b);
+		turn(set, a, b, 50);
 	relays_destroy(b->relays);
 	b->relays = NULL;
-	while (ok && !a->heard_gone && a->home == b->home && mono_diff_ns(end, mono_now()) > 0)
-		turn(set, a, b);
-	told = a->heard_not_here && (a->heard_gone || a->home != b->home);
+	// Only who got something from b is told, and only by the relay that it came from.
+	is_told = a->n_received > 0 && a->home == b->home;
+	while (ok && is_told && !a->heard_gone && mono_diff_ns(end, mono_now()) > 0)
+		turn(set, a, b, 50);
+	told = a->heard_not_here && (a->heard_gone || !is_told);
 	printf("\"connect_ms\":%lld,\"exchanged\":%s,\"not_here\":%s,\"gone\":%s}\n",
 		(long long)(mono_diff_ns(connected, began) / NS_PER_MS), ok ? "true" : "false",
 		a->heard_not_here ? "true" : "false", a->heard_gone ? "true" : "false");
@@ -310,7 +370,8 @@ parse(int argc, char **argv)
 	static const struct option known[] = { { "home-a", required_argument, NULL, 'a' },
 		{ "home-b", required_argument, NULL, 'b' },
 		{ "count", required_argument, NULL, 'c' },
-		{ "seconds", required_argument, NULL, 's' }, { "ca", required_argument, NULL, 'C' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "flood", required_argument, NULL, 'f' }, { "ca", required_argument, NULL, 'C' },
 		{ "plain", no_argument, NULL, 'p' }, { "timeout", required_argument, NULL, 't' },
 		{} };
 	struct options o = { .count = 1000, .timeout = 20 };
@@ -321,6 +382,7 @@ parse(int argc, char **argv)
 		               : c == 'b' ? &o.home_b
 		               : c == 'c' ? &o.count
 		               : c == 's' ? &o.seconds
+		               : c == 'f' ? &o.flood
 		               : c == 't' ? &o.timeout
 		                          : NULL;
 
