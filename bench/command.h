@@ -35,6 +35,6 @@ extern const struct bench_command sink_command;       /* tunnel/ */
 extern const struct bench_command search_command;     /* search/ */
 extern const struct bench_command handshakes_command; /* handshake/ */
 extern const struct bench_command machine_command;    /* machine_command.c */
-/* compare, report and size are scripts beside the program: main.c starts them (script.h). */
+/* compare, report, size and tailnet are scripts beside the program: main.c starts them (script.h). */
 
 #endif

@@ -32,6 +32,12 @@ run_size(int argc, char **argv)
 	return script_run("size/size.py", argc, argv);
 }
 
+static int
+run_tailnet(int argc, char **argv)
+{
+	return script_run("tailnet/member.py", argc, argv);
+}
+
 static const struct bench_command compare_command = {
 	.name = "compare",
 	.tier = "T3",
@@ -51,6 +57,13 @@ static const struct bench_command size_command = {
 	.run = run_size,
 };
 
+static const struct bench_command tailnet_command = {
+	.name = "tailnet",
+	.tier = "",
+	.summary = "joining a tailnet beside a stock node; time and memory of large maps",
+	.run = run_tailnet,
+};
+
 static const struct bench_command *const commands[] = {
 	&crypto_command,
 	&timing_command,
@@ -61,6 +74,7 @@ static const struct bench_command *const commands[] = {
 	&compare_command,
 	&handshakes_command,
 	&size_command,
+	&tailnet_command,
 	&report_command,
 	&machine_command,
 };
