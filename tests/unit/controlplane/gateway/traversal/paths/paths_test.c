@@ -22,67 +22,6 @@ static const char *const nowhere[] = { NULL };
 
 static struct actor a, b;
 
-static bool
-is_direct(const char *to)
-{
-	struct endpoint endpoint = stage_endpoint(to);
-
-	return endpoint_equal(&stage.choice.direct, &endpoint);
-}
-
-static bool
-is_only_direct(const char *to)
-{
-	return is_direct(to) && !stage.choice.relay && stage.choice.region == 0;
-}
-
-static bool
-is_both(const char *to)
-{
-	return is_direct(to) && stage.choice.relay && stage.choice.region == STAGE_HOME;
-}
-
-static bool
-is_only_relay(void)
-{
-	return stage.choice.direct.addr.family == ADDR_NONE && stage.choice.relay &&
-	       stage.choice.region == STAGE_HOME;
-}
-
-static bool
-is_nowhere(void)
-{
-	return stage.choice.direct.addr.family == ADDR_NONE && !stage.choice.relay;
-}
-
-static void
-traffic(uint32_t peer)
-{
-	paths_sent(stage.paths, peer, stage.now, stage.now);
-}
-
-static struct paths_counters
-counters(void)
-{
-	struct paths_counters c;
-
-	paths_counters(stage.paths, &c);
-	return c;
-}
-
-// Peer 1 with endpoints, and a direct path by the first of them.
-static void
-open_direct(const char *const *endpoints)
-{
-	stage_open(NULL);
-	stage_actor(&a);
-	stage_set(1, &a, endpoints);
-	traffic(1);
-	stage_pass(20 * MS);
-	stage_answer(&a, stage_find(DISCO_PING, endpoints[0]));
-	stage_clear();
-}
-
 /* --- finding a path --- */
 
 static void
@@ -93,13 +32,13 @@ test_first_path(void)
 	stage_open(NULL);
 	stage_actor(&a);
 	stage_set(1, &a, near_and_far);
-	tap_ok(stage.n_chosen == 1 && is_only_relay(), "a new peer is reached by its relay");
+	tap_ok(stage.n_chosen == 1 && stage_is_relayed(), "a new peer is reached by its relay");
 	tap_ok(mono_is_never(paths_next(stage.paths)), "nothing is planned");
 	stage_pass(600 * S);
 	tap_int((long long)stage.n_sent, 0, "sent to a peer without traffic");
 	tap_ok(mono_is_never(paths_next(stage.paths)), "and nothing is ever due");
 
-	traffic(1);
+	stage_traffic(1);
 	tap_int(stage_count(DISCO_PING, NULL), 2, "pings when traffic begins");
 	ping = stage_find(DISCO_PING, NEAR);
 	tap_ok(ping != NULL && ping->len == 124 &&
@@ -111,34 +50,34 @@ test_first_path(void)
 		"a call-me-maybe with our endpoints goes to its home region");
 	stage_pass(30 * MS);
 	stage_answer(&a, stage_find(DISCO_PING, FAR));
-	tap_ok(is_only_direct(FAR), "the first pong decides");
+	tap_ok(stage_is_direct(FAR), "the first pong decides");
 	tap_ok(stage.choice.local.family == ADDR_V4, "packets leave from where the pong came to");
 	stage_pass(5 * MS);
 	stage_answer(&a, stage_find(DISCO_PING, NEAR));
-	tap_ok(is_only_direct(FAR), "a slower path does not replace a trusted one");
+	tap_ok(stage_is_direct(FAR), "a slower path does not replace a trusted one");
 	stage_close();
 }
 
 static void
 test_better_path(void)
 {
-	open_direct((const char *const[]){ FAR, LAN, NULL });
-	tap_ok(is_only_direct(FAR), "a path of 20 ms");
+	stage_open_direct(&a, (const char *const[]){ FAR, LAN, NULL });
+	tap_ok(stage_is_direct(FAR), "a path of 20 ms");
 	stage_pass(5 * S);
 	stage_call_me_maybe(&a, (const char *const[]){ FAR, LAN, NULL });
 	stage_pass(2 * MS);
 	stage_answer(&a, stage_find(DISCO_PING, LAN));
-	tap_ok(is_only_direct(LAN), "gives way to one of 2 ms in the LAN");
+	tap_ok(stage_is_direct(LAN), "gives way to one of 2 ms in the LAN");
 	stage_close();
 
-	open_direct(near_and_far);
+	stage_open_direct(&a, near_and_far);
 	stage_call_me_maybe(&a, near_and_far);
 	stage_clear();
 	stage_pass(5 * S);
 	stage_call_me_maybe(&a, near_and_far);
 	stage_pass(20 * MS - 100 * NS_PER_US);
 	stage_answer(&a, stage_find(DISCO_PING, FAR));
-	tap_ok(is_only_direct(NEAR), "half a percent is no reason to change");
+	tap_ok(stage_is_direct(NEAR), "half a percent is no reason to change");
 	stage_close();
 }
 
@@ -147,27 +86,27 @@ test_trust(void)
 {
 	unsigned n;
 
-	open_direct(near_and_far);
+	stage_open_direct(&a, near_and_far);
 	n = stage.n_chosen;
-	tap_ok(is_only_direct(NEAR), "trusted after a pong");
+	tap_ok(stage_is_direct(NEAR), "trusted after a pong");
 	stage_pass(6500 * MS);
-	tap_ok(is_only_direct(NEAR) && stage.n_chosen == n, "6.5 s later still");
+	tap_ok(stage_is_direct(NEAR) && stage.n_chosen == n, "6.5 s later still");
 	stage_pass(1);
-	tap_ok(is_both(NEAR) && stage.n_chosen == n + 1, "then both ways");
+	tap_ok(stage_is_both(NEAR) && stage.n_chosen == n + 1, "then both ways");
 	stage_pass(30 * S);
-	tap_ok(is_only_relay(), "a path whose pings are lost is left");
+	tap_ok(stage_is_relayed(), "a path whose pings are lost is left");
 	stage_close();
 
-	open_direct(near_and_far);
+	stage_open_direct(&a, near_and_far);
 	for (int i = 0; i < 40; i++) {
-		traffic(1);
+		stage_traffic(1);
 		stage_pass(S);
 		if (stage_find(DISCO_PING, NEAR) != NULL) {
 			stage_answer(&a, stage_find(DISCO_PING, NEAR));
 			stage_clear();
 		}
 	}
-	tap_ok(is_only_direct(NEAR), "while pongs come, 40 s of traffic change nothing");
+	tap_ok(stage_is_direct(NEAR), "while pongs come, 40 s of traffic change nothing");
 	stage_close();
 }
 
@@ -176,7 +115,7 @@ test_heartbeat(void)
 {
 	struct paths_state state;
 
-	open_direct(only_near);
+	stage_open_direct(&a, only_near);
 	for (int i = 0; i < 3; i++) {
 		stage_pass(3 * S);
 		tap_int(stage_count(DISCO_PING, NULL), 1, "heartbeats in 3 s");
@@ -205,217 +144,23 @@ test_unfit_answers(void)
 	stage_actor(&b);
 	stage_set(1, &a, only_near);
 	stage_set(2, &b, only_near);
-	traffic(1);
+	stage_traffic(1);
 	ping = *stage_find(DISCO_PING, NEAR);
 	stage_answer(&b, &ping);
 	tap_ok(stage.choice.direct.addr.family == ADDR_NONE, "another peer's pong is no answer");
 	ping.relayed = true;
 	stage_answer(&a, &ping);
-	tap_ok(is_only_relay(), "a pong over the relay makes no direct path");
+	tap_ok(stage_is_relayed(), "a pong over the relay makes no direct path");
 	ping.relayed = false;
 	stage_answer(&a, &ping);
-	tap_ok(is_only_relay(), "and the same pong counts once");
+	tap_ok(stage_is_relayed(), "and the same pong counts once");
 	stage_pass(5 * S);
 	stage_clear();
-	traffic(1);
+	stage_traffic(1);
 	ping = *stage_find(DISCO_PING, NEAR);
 	stage_pass(5 * S);
 	stage_answer(&a, &ping);
-	tap_ok(is_only_relay(), "a pong after 5 s is too late");
-	stage_close();
-}
-
-/* --- pings of others --- */
-
-static void
-test_pong(void)
-{
-	const struct sent *pong;
-
-	stage_open(NULL);
-	stage_actor(&a);
-	stage_set(1, &a, nowhere);
-	stage_ping(&a, 1, FAR);
-	pong = stage_find(DISCO_PONG, FAR);
-	tap_ok(pong != NULL && pong->len == 110 && pong->txid[0] == 1, "a ping is answered");
-	tap_ok(pong != NULL && pong->local.family == ADDR_V4, "from where it came to");
-	if (pong != NULL) {
-		struct endpoint from = stage_endpoint(FAR);
-
-		tap_ok(endpoint_equal(&pong->source, &from), "and says where it came from");
-	}
-	stage_ping(&a, 1, FAR);
-	tap_int(stage_count(DISCO_PONG, NULL), 1, "pongs for a ping that came twice");
-	stage_ping(&a, 1, NEAR);
-	tap_int(stage_count(DISCO_PONG, NULL), 2, "pongs for a ping from two places");
-	tap_int(stage_count(DISCO_PING, NULL), 0, "pings in return");
-	traffic(1);
-	tap_int(stage_count(DISCO_PING, NULL), 2, "places pinged with the next traffic");
-
-	stage_clear();
-	stage_ping(&a, 2, NULL);
-	pong = stage_find(DISCO_PONG, NULL);
-	tap_ok(pong != NULL && pong->relayed && pong->region == STAGE_HOME, "over the relay too");
-	if (pong != NULL) {
-		struct endpoint from = stage_endpoint("127.3.3.40:7");
-
-		tap_ok(endpoint_equal(&pong->source, &from), "with the relay's fake address");
-	}
-	stage_ping(&a, 2, NULL);
-	tap_int(stage_count(DISCO_PONG, NULL), 1, "pongs for a ping that a relay repeats");
-	stage_close();
-}
-
-static void
-test_strangers(void)
-{
-	struct disco_message m = { .type = DISCO_PING };
-	struct paths_source source = {};
-	struct actor stranger;
-	uint8_t junk[2000] = {};
-
-	stage_open(NULL);
-	stage_actor(&a);
-	stage_actor(&b);
-	stage_actor(&stranger);
-	stage_set(1, &a, nowhere);
-	stage_set(2, &b, nowhere);
-	stage_say(&stranger, &m, FAR);
-	stage_say(&stranger, &m, NULL);
-	tap_int((long long)counters().unknown_key, 2, "datagrams of unknown keys");
-	stranger.disco_key = a.disco_key; // says that it is a
-	stage_say(&stranger, &m, FAR);
-	tap_int((long long)counters().not_authentic, 1, "forged datagrams");
-	stranger = a;
-	stranger.node_key = b.node_key; // b's key on the relay, a's message in it
-	stage_say(&stranger, &m, NULL);
-	tap_int((long long)counters().unknown_key, 3, "what another node relays");
-	source.endpoint = stage_endpoint(FAR);
-	for (size_t len = 0; len < sizeof(junk); len++)
-		paths_receive(stage.paths, &source, junk, len, stage.now);
-	tap_int((long long)stage.n_sent, 0, "answers to all of that");
-	stage_close();
-}
-
-static void
-test_shared_disco_key(void)
-{
-	struct actor twin;
-
-	stage_open(NULL);
-	stage_actor(&a);
-	twin = a;
-	memset(twin.node_key.bytes, 7, KEY_LEN);
-	stage_set(1, &a, nowhere);
-	stage_set(2, &twin, nowhere);
-	stage_ping(&a, 1, NEAR);
-	tap_int(stage_count(DISCO_PONG, NULL), 1, "pongs to two nodes with one disco key");
-	traffic(1);
-	traffic(2);
-	tap_int(stage_count(DISCO_PING, NEAR), 2, "both nodes may be where the ping came from");
-	stage_pass(20 * MS);
-	stage_answer(&a, stage_find(DISCO_PING, NEAR));
-	tap_ok(is_only_direct(NEAR), "a pong counts for the one whose ping it answers");
-	stage_clear();
-	paths_remove_peer(stage.paths, 1);
-	stage_ping(&a, 2, NEAR);
-	tap_int(stage_count(DISCO_PONG, NULL), 1, "pongs when one of them is gone");
-	paths_remove_peer(stage.paths, 2);
-	stage_ping(&a, 3, NEAR);
-	tap_int(stage_count(DISCO_PONG, NULL), 1, "and when both are gone");
-	stage_close();
-}
-
-/* --- call-me-maybe --- */
-
-static void
-test_call_me_maybe(void)
-{
-	struct disco_message m = { .type = DISCO_CALL_ME_MAYBE };
-
-	stage_open(NULL);
-	stage_actor(&a);
-	stage_set(1, &a, nowhere);
-	stage_call_me_maybe(&a, (const char *const[]){ NEAR, "[fe80::1%1]:41641", FAR, NULL });
-	tap_int(stage_count(DISCO_PING, NULL), 2, "endpoints pinged, the link-local one left out");
-	tap_int(stage_count(DISCO_CALL_ME_MAYBE, NULL), 0, "call-me-maybes in return");
-	stage_pass(S);
-	stage_call_me_maybe(&a, only_near);
-	tap_int(stage_count(DISCO_PING, NEAR), 2, "pinged again at once");
-	tap_int(stage_count(DISCO_PING, FAR), 1, "what is not repeated is forgotten");
-	stage_pass(20 * MS);
-	stage_answer(&a, stage_find(DISCO_PING, NEAR));
-	tap_ok(is_only_direct(NEAR), "its answer makes a path");
-	stage_call_me_maybe(&a, (const char *const[]){ FAR, NULL });
-	tap_ok(is_both(NEAR), "a path that the peer takes back is in doubt");
-	stage_say(&a, &m, FAR);
-	tap_int((long long)counters().ignored, 1, "call-me-maybe over UDP ignored");
-	stage_close();
-}
-
-static void
-test_own_endpoints(void)
-{
-	stage_open(NULL);
-	stage_actor(&a);
-	stage_set(1, &a, only_near);
-	stage.own_stale = true;
-	traffic(1);
-	tap_int(stage.n_own_asked, 1, "asked for our endpoints");
-	tap_int(stage_count(DISCO_CALL_ME_MAYBE, NULL), 0, "stale ones told");
-	stage.own_stale = false;
-	stage_pass(200 * MS);
-	paths_endpoints_fresh(stage.paths, stage.now);
-	tap_int(stage_count(DISCO_CALL_ME_MAYBE, NULL), 1, "fresh ones told");
-	paths_endpoints_fresh(stage.paths, stage.now);
-	for (int i = 0; i < 40; i++) {
-		traffic(1);
-		stage_pass(100 * MS);
-	}
-	tap_int(stage_count(DISCO_CALL_ME_MAYBE, NULL), 1, "call-me-maybes within 5 s");
-	stage.own_stale = true;
-	for (int i = 0; i < 120; i++) {
-		traffic(1);
-		stage_pass(100 * MS);
-	}
-	tap_ok(stage_count(DISCO_CALL_ME_MAYBE, NULL) >= 2,
-		"stale ones are better than none when the refreshing does not end");
-	stage_close();
-}
-
-static void
-test_no_weapon(void)
-{
-	const char *many[61] = {};
-	static char texts[60][32];
-	struct paths_counters before;
-
-	for (int i = 0; i < 60; i++) {
-		snprintf(texts[i], sizeof(texts[i]), "203.0.113.%d:%d", i + 1, 1000 + i);
-		many[i] = texts[i];
-	}
-	stage_open(NULL);
-	stage_actor(&a);
-	stage_set(1, &a, nowhere);
-	for (int i = 0; i < 1000; i++) {
-		stage_call_me_maybe(&a, many);
-		stage_clear();
-		stage_pass(10 * MS);
-	}
-	before = counters();
-	tap_ok(before.pings_out <= 128 + 25 * 10 + 1,
-		"1,000 call-me-maybes in 10 s make %llu pings, not 60,000",
-		(unsigned long long)before.pings_out);
-	tap_ok(before.throttled > 50000, "the rest is counted");
-	for (int i = 0; i < 2000; i++) {
-		char from[32];
-
-		snprintf(from, sizeof(from), "198.18.%d.%d:%d", i / 200, i % 200 + 1, i + 1);
-		stage_ping(&a, (uint8_t)i, from);
-		stage_clear();
-	}
-	tap_ok(paths_candidates(stage.paths, 1, (struct paths_candidate[1000]){}, 1000) <= 160,
-		"2,000 places that it pings from do not pile up");
+	tap_ok(stage_is_relayed(), "a pong after 5 s is too late");
 	stage_close();
 }
 
@@ -427,7 +172,7 @@ test_changes(void)
 	struct actor other;
 	unsigned n;
 
-	open_direct(only_near);
+	stage_open_direct(&a, only_near);
 	n = stage.n_chosen;
 	stage_set(1, &a, only_near);
 	tap_ok(stage.n_chosen == n && stage.n_sent == 0,
@@ -436,11 +181,11 @@ test_changes(void)
 	stage_actor(&b);
 	other.disco_key = b.disco_key;
 	stage_set(1, &other, only_near);
-	tap_ok(is_only_relay() && stage.n_reset == 1, "another disco key: it started anew");
+	tap_ok(stage_is_relayed() && stage.n_reset == 1, "another disco key: it started anew");
 	stage_set(1, &other, only_near);
 	tap_int(stage.n_reset, 1, "resets for one new key");
 	stage_clear();
-	traffic(1);
+	stage_traffic(1);
 	tap_int(stage_count(DISCO_PING, NEAR), 1, "pings to the new process");
 	stage_ping(&a, 9, NEAR);
 	tap_int(stage_count(DISCO_PONG, NULL), 0, "pongs to the old one");
@@ -448,11 +193,11 @@ test_changes(void)
 	tap_int(stage.n_reset, 1, "another node key is another peer, not a reset one");
 	stage_close();
 
-	open_direct(only_near);
+	stage_open_direct(&a, only_near);
 	stage_set(1, &a, nowhere);
-	tap_ok(is_only_direct(NEAR), "the map forgets an endpoint that works: it is kept");
+	tap_ok(stage_is_direct(NEAR), "the map forgets an endpoint that works: it is kept");
 	paths_network_changed(stage.paths, stage.now);
-	tap_ok(is_both(NEAR) && stage.choice.local.family == ADDR_NONE,
+	tap_ok(stage_is_both(NEAR) && stage.choice.local.family == ADDR_NONE,
 		"the network changed: both ways, from any address");
 	stage_pass(0);
 	tap_ok(stage_count(DISCO_PING, NEAR) >= 1, "and it is pinged at once");
@@ -471,32 +216,32 @@ test_unusual_peers(void)
 	stage_actor(&a);
 	peer.node_key = a.node_key;
 	tap_int(paths_set_peer(stage.paths, 1, &peer, stage.now), 0, "a peer without disco key");
-	traffic(1);
+	stage_traffic(1);
 	stage_pass(20 * S);
-	tap_ok(is_only_relay() && stage.n_sent == 0, "is reached by its relay only");
+	tap_ok(stage_is_relayed() && stage.n_sent == 0, "is reached by its relay only");
 
 	peer.is_wireguard_only = true;
 	peer.home_region = 0;
 	tap_int(paths_set_peer(stage.paths, 1, &peer, stage.now), 0, "a WireGuard-only peer");
-	traffic(1);
+	stage_traffic(1);
 	stage_pass(20 * S);
-	tap_ok(is_only_direct(NEAR) && stage.n_sent == 0, "is reached by its endpoint only");
+	tap_ok(stage_is_direct(NEAR) && stage.n_sent == 0, "is reached by its endpoint only");
 	near = stage_endpoint(FAR);
 	tap_int(paths_set_peer(stage.paths, 1, &peer, stage.now), 0, "its endpoint changes");
-	tap_ok(is_only_direct(FAR), "and is followed");
+	tap_ok(stage_is_direct(FAR), "and is followed");
 
 	peer.is_wireguard_only = false;
 	peer.disco_key = a.disco_key;
 	tap_int(paths_set_peer(stage.paths, 1, &peer, stage.now), 0, "a peer without home");
-	tap_ok(is_nowhere(), "is reached nowhere at first");
-	traffic(1);
+	tap_ok(stage_is_nowhere(), "is reached nowhere at first");
+	stage_traffic(1);
 	tap_int(stage_count(DISCO_PING, FAR), 1, "pings to its endpoint");
 	tap_int(stage_count(DISCO_CALL_ME_MAYBE, NULL), 0, "call-me-maybes without a relay");
 	paths_relay_heard(stage.paths, 1, 3, stage.now);
 	tap_ok(stage.choice.relay && stage.choice.region == 3, "last resort: where it was heard");
 	peer.home_region = STAGE_HOME;
 	tap_int(paths_set_peer(stage.paths, 1, &peer, stage.now), 0, "it finds a home");
-	tap_ok(is_only_relay(), "which is used from then on");
+	tap_ok(stage_is_relayed(), "which is used from then on");
 	stage_close();
 }
 
@@ -509,22 +254,22 @@ test_cut(void)
 	};
 	unsigned n;
 
-	open_direct(only_near);
+	stage_open_direct(&a, only_near);
 	peer.node_key = a.node_key;
 	peer.disco_key = a.disco_key;
 	peer.is_expired = true;
 	tap_int(paths_set_peer(stage.paths, 1, &peer, stage.now), 0, "the key expires");
-	tap_ok(is_nowhere(), "nothing goes anywhere");
+	tap_ok(stage_is_nowhere(), "nothing goes anywhere");
 	tap_ok(!paths_send(stage.paths, 1, (const uint8_t *)"x", 1, stage.now),
 		"no handshake either");
 	stage_ping(&a, 1, NEAR);
-	traffic(1);
+	stage_traffic(1);
 	stage_pass(10 * S);
 	tap_int((long long)stage.n_sent, 0, "sent to an expired peer");
 	peer.is_expired = false;
 	tap_int(paths_set_peer(stage.paths, 1, &peer, stage.now), 0, "it is renewed");
-	traffic(1);
-	tap_ok(is_only_relay() && stage_count(DISCO_PING, NEAR) == 1, "and found again");
+	stage_traffic(1);
+	tap_ok(stage_is_relayed() && stage_count(DISCO_PING, NEAR) == 1, "and found again");
 
 	paths_ping(stage.paths, 1, 77, 0, stage.now);
 	n = stage.n_chosen;
@@ -533,7 +278,7 @@ test_cut(void)
 	tap_ok(stage.n_pong == 1 && stage.token == 77 && !stage.pong.is_answered,
 		"removed: who waited for a pong is told");
 	stage_ping(&a, 2, NEAR);
-	traffic(1);
+	stage_traffic(1);
 	stage_pass(60 * S);
 	paths_adopt(stage.paths, 1, &near, &(struct addr){}, stage.now);
 	tap_ok(stage.n_sent == 0 && stage.n_chosen == n, "and nothing happens any more");
@@ -550,7 +295,7 @@ test_adoption(void)
 	stage_actor(&a);
 	stage_set(1, &a, only_near);
 	paths_adopt(stage.paths, 1, &far, &local, stage.now);
-	tap_ok(is_only_direct(FAR) && addr_equal(&stage.choice.local, &local),
+	tap_ok(stage_is_direct(FAR) && addr_equal(&stage.choice.local, &local),
 		"adopted: as before");
 	stage_pass(0);
 	tap_int(stage_count(DISCO_PING, FAR), 1, "pings to confirm it");
@@ -558,7 +303,7 @@ test_adoption(void)
 	stage_pass(50 * MS);
 	stage_answer(&a, stage_find(DISCO_PING, FAR));
 	stage_pass(6500 * MS);
-	tap_ok(is_only_direct(FAR), "confirmed: trusted as any other");
+	tap_ok(stage_is_direct(FAR), "confirmed: trusted as any other");
 	stage_close();
 
 	stage_open(NULL);
@@ -573,10 +318,10 @@ test_adoption(void)
 	stage_actor(&a);
 	stage_set(1, &a, only_near);
 	paths_remember(stage.paths, 1, &far, &local, stage.now);
-	tap_ok(is_both(FAR), "a path that was in doubt still is");
+	tap_ok(stage_is_both(FAR), "a path that was in doubt still is");
 	stage_pass(60 * S);
-	tap_ok(stage.n_sent == 0 && is_both(FAR), "and is not pinged without traffic");
-	traffic(1);
+	tap_ok(stage.n_sent == 0 && stage_is_both(FAR), "and is not pinged without traffic");
+	stage_traffic(1);
 	tap_int(stage_count(DISCO_PING, FAR), 1, "pings when there is some");
 	stage_close();
 }
@@ -631,7 +376,8 @@ test_asked_pings(void)
 			stage.pong.region == STAGE_HOME && stage.pong.latency_ns == 40 * MS,
 		"the relay's pong is told, with its latency");
 	stage_answer(&a, stage_find(DISCO_PING, NEAR));
-	tap_ok(stage.n_pong == 1 && is_only_direct(NEAR), "a later one is not, but makes the path");
+	tap_ok(stage.n_pong == 1 && stage_is_direct(NEAR),
+		"a later one is not, but makes the path");
 	stage_clear();
 	paths_ping(stage.paths, 1, 6, 1200, stage.now);
 	tap_ok(stage_count(DISCO_PING, NULL) == 1 && stage.sent[0].len == 1200,
@@ -651,18 +397,18 @@ test_asked_pings(void)
 static void
 test_logout(void)
 {
-	open_direct(only_near);
+	stage_open_direct(&a, only_near);
 	paths_ping(stage.paths, 1, 1, 0, stage.now);
 	stage_clear();
 	tap_int(paths_set_self(stage.paths, &stage.node_key, NULL, stage.now), 0, "logged out");
-	tap_ok(stage.n_pong == 1 && is_only_relay(), "no direct path without a key");
+	tap_ok(stage.n_pong == 1 && stage_is_relayed(), "no direct path without a key");
 	stage_ping(&a, 1, NEAR);
-	traffic(1);
+	stage_traffic(1);
 	stage_pass(10 * S);
 	tap_int((long long)stage.n_sent, 0, "said by nobody");
 	tap_int(paths_set_self(stage.paths, &stage.node_key, &stage.disco_secret, stage.now), 0,
 		"logged in again");
-	traffic(1);
+	stage_traffic(1);
 	tap_int(stage_count(DISCO_PING, NEAR), 1, "pings then");
 	stage_close();
 }
@@ -677,12 +423,6 @@ main(void)
 	test_trust();
 	test_heartbeat();
 	test_unfit_answers();
-	test_pong();
-	test_strangers();
-	test_shared_disco_key();
-	test_call_me_maybe();
-	test_own_endpoints();
-	test_no_weapon();
 	test_changes();
 	test_unusual_peers();
 	test_cut();

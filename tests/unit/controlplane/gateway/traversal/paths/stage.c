@@ -331,3 +331,67 @@ stage_count(enum disco_type type, const char *to)
 		n += is_wanted(&stage.sent[i], type, to);
 	return n;
 }
+
+/* --- what was chosen --- */
+
+static bool
+is_by(const char *to)
+{
+	struct endpoint endpoint = stage_endpoint(to);
+
+	return endpoint_equal(&stage.choice.direct, &endpoint);
+}
+
+bool
+stage_is_direct(const char *to)
+{
+	return is_by(to) && !stage.choice.relay && stage.choice.region == 0;
+}
+
+bool
+stage_is_both(const char *to)
+{
+	return is_by(to) && stage.choice.relay && stage.choice.region == STAGE_HOME;
+}
+
+bool
+stage_is_relayed(void)
+{
+	return stage.choice.direct.addr.family == ADDR_NONE && stage.choice.relay &&
+	       stage.choice.region == STAGE_HOME;
+}
+
+bool
+stage_is_nowhere(void)
+{
+	return stage.choice.direct.addr.family == ADDR_NONE && !stage.choice.relay;
+}
+
+/* --- what often happens --- */
+
+void
+stage_traffic(uint32_t peer)
+{
+	paths_sent(stage.paths, peer, stage.now, stage.now);
+}
+
+struct paths_counters
+stage_counters(void)
+{
+	struct paths_counters c;
+
+	paths_counters(stage.paths, &c);
+	return c;
+}
+
+void
+stage_open_direct(struct actor *actor, const char *const *endpoints)
+{
+	stage_open(NULL);
+	stage_actor(actor);
+	stage_set(1, actor, endpoints);
+	stage_traffic(1);
+	stage_pass(20 * NS_PER_MS);
+	stage_answer(actor, stage_find(DISCO_PING, endpoints[0]));
+	stage_clear();
+}

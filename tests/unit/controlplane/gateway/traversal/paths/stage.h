@@ -81,4 +81,19 @@ void stage_clear(void);
 const struct sent *stage_find(enum disco_type type, const char *to);
 unsigned stage_count(enum disco_type type, const char *to);
 
+/* --- what was chosen --- */
+
+bool stage_is_direct(const char *to); /* only */
+bool stage_is_both(const char *to);   /* directly and by the relay STAGE_HOME */
+bool stage_is_relayed(void);          /* only */
+bool stage_is_nowhere(void);
+
+/* --- what often happens --- */
+
+/* A packet left for the peer just now. */
+void stage_traffic(uint32_t peer);
+struct paths_counters stage_counters(void);
+/* Open, with the actor as peer 1, and a direct path by the first of its endpoints, of 20 ms. */
+void stage_open_direct(struct actor *actor, const char *const *endpoints);
+
 #endif
