@@ -413,8 +413,10 @@ run_injected(struct forwarder *f, unsigned max)
 
 	while (n < max && (p = report_take_injected(&f->rings, &f->cache)) != NULL) {
 		// One worker for all: what came merged with a message keeps its order.
-		if (pkt_ring_put(&f->workers[0]->inject, &p, 1) == 0)
+		if (pkt_ring_put(&f->workers[0]->inject, &p, 1) == 0) {
+			f->state->workers[SHM_MAIN_ROW].drops[DROP_TX_FULL]++;
 			pool_put(&f->cache, &p, 1);
+		}
 		n++;
 	}
 	if (n > 0)
@@ -465,7 +467,7 @@ static void
 publish_port_counters(struct forwarder *f)
 {
 	uint64_t *drops = f->state->workers[SHM_MAIN_ROW].drops;
-	uint64_t no_buffer = 0, too_long = 0, malformed = 0;
+	uint64_t no_buffer = f->rings.n_no_buffer, too_long = 0, malformed = 0;
 
 	for (unsigned i = 0; i < 2; i++) {
 		const struct port_counters *c = &f->port_counters[i];

@@ -15,7 +15,11 @@
 void
 rings_join(struct rings *r, struct shm_to_dp *to_dp, struct shm_to_cp *to_cp, int bell_cp)
 {
-	*r = (struct rings){ .attached = true, .to_dp = to_dp, .to_cp = to_cp, .bell_cp = bell_cp };
+	*r = (struct rings){ .attached = true,
+		.to_dp = to_dp,
+		.to_cp = to_cp,
+		.bell_cp = bell_cp,
+		.n_no_buffer = r->n_no_buffer };
 	to_cp->magic = SHM_MAGIC;
 	to_cp->abi_version = SHM_ABI_VERSION;
 	to_cp->layout_hash = shm_layout_hash();
@@ -36,7 +40,7 @@ rings_leave(struct rings *r)
 		return;
 	munmap(r->to_dp, sizeof(*r->to_dp));
 	munmap(r->to_cp, sizeof(*r->to_cp));
-	*r = (struct rings){ .bell_cp = -1 };
+	*r = (struct rings){ .bell_cp = -1, .n_no_buffer = r->n_no_buffer };
 }
 
 bool
@@ -139,8 +143,10 @@ report_take_injected(struct rings *r, struct pool_cache *pool)
 	if (!r->attached || !shm_ring_peek(&r->inject, &copy))
 		return NULL;
 	shm_ring_advance(&r->inject); // before it goes on: never twice
-	if (pool_get(pool, &p, 1) == 0)
+	if (pool_get(pool, &p, 1) == 0) {
+		r->n_no_buffer++;
 		return NULL;
+	}
 	if (copy.len > SHM_PACKET_LEN || copy.len > pkt_capacity(p->frame_len) ||
 		(copy.kind != SHM_PKT_WIRE && copy.kind != SHM_PKT_INNER)) {
 		pool_put(pool, &p, 1);

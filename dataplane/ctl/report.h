@@ -24,8 +24,9 @@ struct rings {
 	struct shm_ring_rx inject;
 	struct shm_ring_tx events;
 	struct shm_ring_tx punt;
-	int bell_cp;      /* eventfd of the control plane */
-	bool rang_needed; /* something was published since the last bell */
+	int bell_cp;          /* eventfd of the control plane */
+	bool rang_needed;     /* something was published since the last bell */
+	uint64_t n_no_buffer; /* injected packets that found no frame, over all connections */
 };
 
 /* Join rings where this side stands (0 for fresh ones).  Takes over the mappings. */
@@ -49,7 +50,7 @@ void rings_bell(struct rings *r);
 void
 report_worker(struct rings *r, struct apply *a, struct worker_thread *t, struct pool_cache *pool);
 
-/* Take one injected packet into a frame.  NULL: none, no buffer, or not valid (counted nowhere). */
+/* Take one injected packet into a frame.  NULL: none, no buffer (counted), or not valid. */
 struct pkt *report_take_injected(struct rings *r, struct pool_cache *pool);
 
 #endif
