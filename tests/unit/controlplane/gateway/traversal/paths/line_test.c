@@ -84,8 +84,12 @@ make_nat(struct line *line, int host)
 	struct line_host *h = &line->hosts[host];
 
 	*h = (struct line_host){
-		.nat = { kinds[kind].mapping, kinds[kind].filter, kinds[kind].no_out,
-			kinds[kind].no_in },
+		.nat = {
+			.mapping = kinds[kind].mapping,
+			.filter = kinds[kind].filter,
+			.no_out = kinds[kind].no_out,
+			.no_in = kinds[kind].no_in,
+		},
 	};
 	h->nat.outer = (struct addr){ ADDR_V4, { 198, 51, (uint8_t)(100 + 40 * host), 1 } };
 	h->nat.next_port = (uint16_t)(20000 + line_below(line, 20000));
