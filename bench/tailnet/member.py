@@ -237,6 +237,15 @@ def take_map(server, gateway, command, n, ping_to):
     return ms, server.ask("pongs"), report
 
 
+def cpu_by_thread(pid):
+    """Milliseconds of CPU time of each thread, by name and number."""
+    found = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/comm") as name, open(f"/proc/{pid}/task/{task}/schedstat") as stat:
+            found[f"{name.read().strip()} {task}"] = int(stat.read().split()[0]) / 1e6
+    return found
+
+
 def take_deltas(server, gateway, n, times):
     """{kind: [milliseconds]}"""
     found = {"patch": [], "add": [], "remove": []}
@@ -271,9 +280,14 @@ def measure_maps(options, program, n):
             f"{pongs['received']} of {pongs['sent']}, median {pongs['median_ms']:.2f} ms, most {pongs['max_ms']:.2f} ms")
         say(f"    PSS {mib(row['one_kib']):.1f} MiB with one peer, {mib(row['many_kib'] - row['one_kib']):+.1f} MiB with {n} "
             f"({words_of(many, one)}), at most {mib(row['peak_over_one_kib']):+.1f} MiB")
+        before = {role: cpu_by_thread(pid) for role, pid in gateway.pids().items()}
         row["deltas"] = take_deltas(server, gateway, n, options.deltas)
+        row["delta_cpu_ms"] = {f"{role}, {thread}": (ms - before[role].get(thread, 0)) / (3 * options.deltas)
+                               for role, pid in gateway.pids().items() for thread, ms in cpu_by_thread(pid).items()}
         for kind, values in row["deltas"].items():
             say(f"    one {kind} among {n}: {spread(values)}")
+        say("    CPU time for each of them: " + ", ".join(f"{who} {ms:.2f} ms" for who, ms in row["delta_cpu_ms"].items()
+                                                         if ms >= 0.1))
         known = len(gateway.in_force())
         server.ask(f"drop?n={n}")
         row["again_ms"] = gateway.wait_in_force(known, n)
