@@ -25,9 +25,10 @@
 #define RELAY_STABLE_NS      (10 * NS_PER_S) /* a connection this old was no failure */
 #define RELAY_MAX_BACKOFF_NS (5 * NS_PER_S)
 #define RELAY_MAX_RESTART_NS (30 * NS_PER_S) /* that a server may ask for */
-#define RELAY_MAX_AGE_NS     (3 * NS_PER_S)  /* of a packet in a queue */
-#define RELAY_BATCH_LEN      16384           /* a full TLS record */
-#define RELAY_BATCH_MIN      64
+#define RELAY_MAX_AGE_NS \
+	(3 * NS_PER_S) /* of a packet in a queue, but for one that a new connection is made for */
+#define RELAY_BATCH_LEN 16384 /* a full TLS record */
+#define RELAY_BATCH_MIN 64
 
 enum relay_phase {
 	RELAY_PHASE_NONE,   /* no stream */
@@ -135,6 +136,8 @@ void relay_send_packet(struct relay *relay,
 	const uint8_t *data,
 	size_t len,
 	struct mono now);
+/* Drop what has waited for too long. */
+void relay_drop_old(struct relay *relay, struct mono now);
 /* As much of the queues as the stream has room for, what is urgent first. */
 void relay_pump(struct relay *relay, struct mono now);
 /* What is gathered goes out. */

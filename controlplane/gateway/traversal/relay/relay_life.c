@@ -169,6 +169,7 @@ wait_for_retry(struct relay *relay, const char *why, struct mono now)
 void
 relay_start(struct relay *relay, struct mono now)
 {
+	relay_drop_old(relay, now); // of an outage, if there was one
 	if (open_next(relay, 0, now))
 		relay_set_state(relay, RELAY_CONNECTING, NULL, now);
 	else

@@ -222,14 +222,22 @@ next_packet(struct relay *relay)
 }
 
 void
+relay_drop_old(struct relay *relay, struct mono now)
+{
+	relay->n_dropped += send_queue_expire(&relay->urgent, RELAY_MAX_AGE_NS, now);
+	relay->n_dropped += send_queue_expire(&relay->data, RELAY_MAX_AGE_NS, now);
+}
+
+void
 relay_pump(struct relay *relay, struct mono now)
 {
 	struct queued_packet *p;
 
-	relay->n_dropped += send_queue_expire(&relay->urgent, RELAY_MAX_AGE_NS, now);
-	relay->n_dropped += send_queue_expire(&relay->data, RELAY_MAX_AGE_NS, now);
 	if (!relay_is_ready(relay))
 		return;
+	// What has waited for a connection leaves with it.
+	if (relay->state == RELAY_CONNECTED && mono_diff_ns(now, relay->since) > RELAY_MAX_AGE_NS)
+		relay_drop_old(relay, now);
 	while (has_room(relay) && (p = next_packet(relay)) != NULL) {
 		put_packet(relay, &p->to, p->data, p->len, now);
 		free(p);

@@ -196,6 +196,37 @@ test_old_packets(void)
 }
 
 static void
+test_slow_connection(void)
+{
+	struct relay_site site;
+	struct stream *s;
+
+	relay_site_init(&site);
+	(void)send_data(&site, 2, 1, 100);
+	(void)relay_site_pass(&site, 6 * NS_PER_S);
+	relay_site_connect(&site, fake_stream_to(site.set, "c.example"));
+	tap_int((long long)relay_site_sent_count(site.set->last, DERP_SEND_PACKET), 1,
+		"what a connection is made for waits until it is there");
+
+	fake_stream_end(site.set->last, STREAM_RESET, "connection reset");
+	(void)send_data(&site, 2, 2, 100);
+	for (int i = 0; i < 20; i++) {
+		(void)relay_site_pass(&site, 500 * NS_PER_MS);
+		s = fake_stream_to(site.set, "c.example");
+		if (s != NULL)
+			fake_stream_end(s, STREAM_CONNECT, "connection refused");
+	}
+	(void)send_data(&site, 2, 3, 100);
+	(void)relay_site_pass(&site, 2 * NS_PER_S);
+	s = fake_stream_to(site.set, "c.example");
+	if (tap_ok(s != NULL, "after an outage"))
+		relay_site_connect(&site, s);
+	tap_ok(relay_site_sent_count(s, DERP_SEND_PACKET) == 1 && data_number(s, 1) == 3,
+		"nothing old is sent");
+	relay_site_fini(&site);
+}
+
+static void
 test_stall(void)
 {
 	struct relay_site site;
@@ -498,6 +529,7 @@ main(void)
 	test_urgent_first();
 	test_full_queue();
 	test_old_packets();
+	test_slow_connection();
 	test_stall();
 	test_receive();
 	test_in_pieces();
