@@ -63,7 +63,7 @@ print_candidates(const json_t *candidates)
 
 	json_array_foreach(candidates, i, candidate)
 	{
-		printf("      %-44s %s, asked %s ago, answered %s ago  (",
+		printf("      %-44s %s, last asked %s, answered %s  (",
 			show_text(candidate, "endpoint", "?"),
 			show_latency(
 				json_object_get(candidate, "latency_ms"), "no answer", latency),

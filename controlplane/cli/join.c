@@ -82,8 +82,12 @@ say_success(const struct joining *j, const json_t *tailnet)
 
 	if (j->needed_login || j->asked_approval)
 		printf("Success.\n");
-	fprintf(stderr, "sluice %s: connected to %s as %s\n", j->o->command,
-		show_text(tailnet, "server", "the server"), show_text(self, "name", "?"));
+	fprintf(stderr,
+		show_bool(tailnet, "connected") ? "sluice %s: connected to %s as %s\n"
+						: "sluice %s: %s does not answer, going on as %s "
+	                                          "with what was last known\n",
+		j->o->command, show_text(tailnet, "server", "the server"),
+		show_text(self, "name", "?"));
 	if (json_is_object(netcheck) && !show_bool(netcheck, "udp"))
 		fprintf(stderr,
 			"sluice %s: UDP is blocked; no STUN server of a relay answers, so "
@@ -110,7 +114,10 @@ look_at(struct joining *j, const json_t *tailnet)
 		ask_print_error(j->o->command, error);
 		return JOIN_FAILED;
 	}
-	if (strcmp(state, "Running") == 0) {
+	// What was last known is in use without the server, too; that it does not answer is said.
+	if (strcmp(state, "Running") == 0 &&
+		(show_bool(tailnet, "connected") ||
+			(show_bool(tailnet, "from_disk") && json_is_object(error)))) {
 		say_success(j, tailnet);
 		return JOIN_DONE;
 	}

@@ -132,6 +132,7 @@ become_gateway(const struct launch_options *o, const char *config, int log)
 	char *argv[] = { "sluice", "run", "--run-dir", (char *)o->run_dir, NULL, NULL, NULL, NULL,
 		NULL };
 	int n = 4, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char self[PATH_MAX];
 
 	if (config != NULL) {
 		argv[n++] = "--config";
@@ -141,12 +142,14 @@ become_gateway(const struct launch_options *o, const char *config, int log)
 		argv[n++] = "--state-dir";
 		argv[n++] = (char *)o->state_dir;
 	}
+	n = (int)readlink("/proc/self/exe", self, sizeof(self) - 1);
+	self[n > 0 ? n : 0] = '\0'; // its name is what others know it by
 	setsid();
 	dup2(null, STDIN_FILENO);
 	dup2(log, STDOUT_FILENO);
 	dup2(log, STDERR_FILENO);
 	close_range(3, ~0U, 0);
-	execv("/proc/self/exe", argv);
+	execv(self, argv);
 	_exit(127);
 }
 
