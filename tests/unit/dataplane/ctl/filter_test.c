@@ -164,6 +164,11 @@ test_refused(void)
 	say_parts(2 * SHM_FILTER_PART, total);
 	check_refused("one with a gap");
 	begin(false);
+	say_parts(0, SHM_FILTER_PART);
+	say_parts(2 * SHM_FILTER_PART, 3 * SHM_FILTER_PART);
+	say_parts(2 * SHM_FILTER_PART, total);
+	check_refused("one whose parts are as many bytes, but not the same");
+	begin(false);
 	say_parts(SHM_FILTER_PART, total);
 	check_refused("one without its beginning");
 	begin(false);

@@ -234,12 +234,13 @@ test_paths(void)
 	tap_int((long long)in_memory_drops(g.near, DROP_NO_PATH), 1, "no path at all: dropped");
 
 	in_memory_relay_path(g.near, 0, NULL);
-	say_path((struct shm_path){ .relay = 2 });
+	say_path((struct shm_path){ .family = 4, .remote_port = 1, .relay = 2 });
 	in_memory_command(g.near, &keepalive);
 	in_memory_round(g.near);
 	tap_ok(in_memory_punted(g.near, &punted) && punted.kind == SHM_PKT_RELAY &&
 			punted.len == WG_TRANSPORT_MIN_LEN,
-		"a path that is none is not taken; keepalives go by the relay too");
+		"keepalives go by the relay too");
+	tap_ok(!gateway_take_wire(g.near, &msg), "a path that is none was not taken");
 
 	say_path((struct shm_path){ .relay = 1, .remote_port = 9, .remote = { { 1, 2 } } });
 	tap_ok(session_path(&g.near->apply.sessions, 0)->remote_port == 0,
