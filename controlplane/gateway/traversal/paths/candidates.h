@@ -6,7 +6,7 @@
  * Source: ../shared/protocol/peer.md 2.4, "Deletion rule".  The reference forgets candidates of the
  *         netmap that a later call-me-maybe did not repeat, and those that were heard first and
  *         listed by the netmap later; here each reason counts for itself.
- * Owner:  embedded in a member.
+ * Owner:  embedded in a peer.
  */
 #ifndef CONTROLPLANE_GATEWAY_TRAVERSAL_PATHS_CANDIDATES_H
 #define CONTROLPLANE_GATEWAY_TRAVERSAL_PATHS_CANDIDATES_H

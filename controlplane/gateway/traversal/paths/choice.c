@@ -1,73 +1,76 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#include "controlplane/gateway/traversal/paths/member.h"
+#include "controlplane/gateway/traversal/paths/path_peer.h"
 
 static void
-trust(struct member *m, struct mono now)
+trust(struct path_peer *p, struct mono now)
 {
-	m->trusted_until = mono_add_ns(now, PATH_TRUST_NS);
-	m->is_trusted = true;
+	p->trusted_until = mono_add_ns(now, PATH_TRUST_NS);
+	p->is_trusted = true;
 }
 
 void
-choice_on_pong(struct member *m, const struct path *path, const struct addr *local, struct mono now)
+choice_on_pong(struct path_peer *p,
+	const struct path *path,
+	const struct addr *local,
+	struct mono now)
 {
-	if (path_replaces(path, &m->best, m->trusted_until, now))
-		m->best = *path;
-	if (!path_is_same_way(path, &m->best))
+	if (path_replaces(path, &p->best, p->trusted_until, now))
+		p->best = *path;
+	if (!path_is_same_way(path, &p->best))
 		return;
-	m->best.latency_ns = path->latency_ns;
+	p->best.latency_ns = path->latency_ns;
 	if (local->family != ADDR_NONE)
-		m->local = *local;
-	else if (m->local.family != path->endpoint.addr.family)
-		m->local = (struct addr){};
-	trust(m, now);
+		p->local = *local;
+	else if (p->local.family != path->endpoint.addr.family)
+		p->local = (struct addr){};
+	trust(p, now);
 }
 
 void
-choice_adopt(struct member *m,
+choice_adopt(struct path_peer *p,
 	const struct endpoint *endpoint,
 	const struct addr *local,
 	bool is_trusted,
 	struct mono now)
 {
-	m->best = (struct path){ .endpoint = *endpoint, .wire_mtu = PATH_SAFE_WIRE_MTU };
-	m->local = *local;
+	p->best = (struct path){ .endpoint = *endpoint, .wire_mtu = PATH_SAFE_WIRE_MTU };
+	p->local = *local;
 	if (is_trusted)
-		trust(m, now);
+		trust(p, now);
 	else
-		choice_distrust(m);
+		choice_distrust(p);
 }
 
 void
-choice_distrust(struct member *m)
+choice_distrust(struct path_peer *p)
 {
-	m->trusted_until = (struct mono){};
-	m->is_trusted = false;
+	p->trusted_until = (struct mono){};
+	p->is_trusted = false;
 }
 
 void
-choice_forget(struct member *m)
+choice_forget(struct path_peer *p)
 {
-	choice_distrust(m);
-	m->best = (struct path){};
-	m->local = (struct addr){};
+	choice_distrust(p);
+	p->best = (struct path){};
+	p->local = (struct addr){};
 }
 
 struct paths_choice
-choice_of(const struct member *m, struct mono now)
+choice_of(const struct path_peer *p, struct mono now)
 {
 	struct paths_choice choice = {};
 
-	if (m->is_expired)
+	if (p->is_expired)
 		return choice;
-	choice.direct = m->best.endpoint;
-	choice.local = m->local;
-	if (m->is_wireguard_only)
+	choice.direct = p->best.endpoint;
+	choice.local = p->local;
+	if (p->is_wireguard_only)
 		return choice;
-	if (path_needs_relay(&m->best, m->trusted_until, now) && member_region(m) != 0) {
+	if (path_needs_relay(&p->best, p->trusted_until, now) && path_peer_region(p) != 0) {
 		choice.relay = true;
-		choice.region = member_region(m);
+		choice.region = path_peer_region(p);
 	}
 	return choice;
 }
@@ -87,27 +90,27 @@ sooner(struct mono *next, struct mono at)
 }
 
 static struct mono
-next_of(const struct member *m)
+next_of(const struct path_peer *p)
 {
-	struct mono next = pings_next(&m->pings);
+	struct mono next = pings_next(&p->pings);
 
-	sooner(&next, m->heartbeat);
-	sooner(&next, m->kick);
+	sooner(&next, p->heartbeat);
+	sooner(&next, p->kick);
 	// Trust includes its last moment.
-	if (m->is_trusted)
-		sooner(&next, mono_add_ns(m->trusted_until, 1));
+	if (p->is_trusted)
+		sooner(&next, mono_add_ns(p->trusted_until, 1));
 	return next;
 }
 
 void
-choice_settle(struct paths *paths, struct member *m, struct mono now)
+choice_settle(struct paths *paths, struct path_peer *p, struct mono now)
 {
-	struct paths_choice choice = choice_of(m, now);
+	struct paths_choice choice = choice_of(p, now);
 
 	// Cannot fail: there has been a deadline for this number before.
-	(void)deadlines_set(&paths->deadlines, m->number, m->is_new ? now : next_of(m));
-	if (m->is_new || is_same_choice(&choice, &m->told))
+	(void)deadlines_set(&paths->deadlines, p->number, p->is_new ? now : next_of(p));
+	if (p->is_new || is_same_choice(&choice, &p->told))
 		return;
-	m->told = choice;
-	paths->calls.chosen(paths->calls.context, m->number, &choice);
+	p->told = choice;
+	paths->calls.chosen(paths->calls.context, p->number, &choice);
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controlplane/gateway/traversal/paths/member.h"
+#include "controlplane/gateway/traversal/paths/path_peer.h"
 #include "lib/base/bytes.h"
 
 #define FIRST_CHAINS 64
@@ -116,12 +116,12 @@ disco_keys_get(struct disco_keys *keys, const struct public_key *key)
 }
 
 void
-disco_keys_give(struct disco_key *key, struct member *m)
+disco_keys_give(struct disco_key *key, struct path_peer *p)
 {
-	assert(m->disco == NULL);
-	m->disco = key;
-	m->next_sharer = key->first;
-	key->first = m;
+	assert(p->disco == NULL);
+	p->disco = key;
+	p->next_sharer = key->first;
+	key->first = p;
 }
 
 static void
@@ -138,19 +138,19 @@ remove_key(struct disco_keys *keys, struct disco_key *key)
 }
 
 void
-disco_keys_drop(struct disco_keys *keys, struct member *m)
+disco_keys_drop(struct disco_keys *keys, struct path_peer *p)
 {
-	struct disco_key *key = m->disco;
-	struct member **at;
+	struct disco_key *key = p->disco;
+	struct path_peer **at;
 
 	if (key == NULL)
 		return;
 	at = &key->first;
-	while (*at != m)
+	while (*at != p)
 		at = &(*at)->next_sharer;
-	*at = m->next_sharer;
-	m->next_sharer = NULL;
-	m->disco = NULL;
+	*at = p->next_sharer;
+	p->next_sharer = NULL;
+	p->disco = NULL;
 	if (key->first == NULL)
 		remove_key(keys, key);
 }

@@ -16,17 +16,17 @@
 #include "controlplane/gateway/secret_memory.h"
 #include "lib/crypto/box.h"
 
-struct member;
+struct path_peer;
 
 /* Of the peers that share a key so many are looked at for a message, the last added first. */
 #define DISCO_MAX_SHARERS 32
 
 struct disco_key {
 	struct public_key key;
-	struct disco_key *next; /* of the same chain */
-	struct member *first;   /* who has it; at least one */
-	struct box_key *box;    /* NULL: not computed yet */
-	bool is_bad;            /* a point of small order: there is no shared key */
+	struct disco_key *next;  /* of the same chain */
+	struct path_peer *first; /* who has it; at least one */
+	struct box_key *box;     /* NULL: not computed yet */
+	bool is_bad;             /* a point of small order: there is no shared key */
 };
 
 struct disco_keys {
@@ -44,12 +44,12 @@ void disco_keys_fini(struct disco_keys *keys);
 
 /* NULL: nobody has it. */
 struct disco_key *disco_keys_find(const struct disco_keys *keys, const struct public_key *key);
-/* The key, which may be new; then it must be given to a member at once.  NULL: no memory. */
+/* The key, which may be new; then it must be given to a peer at once.  NULL: no memory. */
 struct disco_key *disco_keys_get(struct disco_keys *keys, const struct public_key *key);
-/* m has this key from now on, and no other before. */
-void disco_keys_give(struct disco_key *key, struct member *m);
-/* m has none from now on. */
-void disco_keys_drop(struct disco_keys *keys, struct member *m);
+/* p has this key from now on, and no other before. */
+void disco_keys_give(struct disco_key *key, struct path_peer *p);
+/* p has none from now on. */
+void disco_keys_drop(struct disco_keys *keys, struct path_peer *p);
 
 /* The key shared with its holder; NULL: there is none (or no memory). */
 const struct box_key *

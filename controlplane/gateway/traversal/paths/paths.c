@@ -9,16 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controlplane/gateway/traversal/paths/member.h"
+#include "controlplane/gateway/traversal/paths/path_peer.h"
 #include "lib/base/err.h"
 #include "lib/base/secret.h"
 
-#define MEMBERS_PER_TICK 64
+#define PEERS_PER_TICK 64
 
-struct member *
-paths_member(const struct paths *paths, uint32_t number)
+struct path_peer *
+paths_peer_at(const struct paths *paths, uint32_t number)
 {
-	return number < paths->room ? paths->members[number] : NULL;
+	return number < paths->room ? paths->peers[number] : NULL;
 }
 
 int
@@ -42,11 +42,11 @@ paths_create(const struct paths_calls *calls, struct paths **ret_paths)
 }
 
 static void
-free_member(struct member *m)
+free_peer(struct path_peer *p)
 {
-	candidates_fini(&m->candidates);
-	pings_fini(&m->pings);
-	free(m);
+	candidates_fini(&p->candidates);
+	pings_fini(&p->pings);
+	free(p);
 }
 
 void
@@ -55,9 +55,9 @@ paths_destroy(struct paths *paths)
 	if (paths == NULL)
 		return;
 	for (uint32_t i = 0; i < paths->room; i++)
-		if (paths->members[i] != NULL)
-			free_member(paths->members[i]);
-	free(paths->members);
+		if (paths->peers[i] != NULL)
+			free_peer(paths->peers[i]);
+	free(paths->peers);
 	deadlines_fini(&paths->deadlines);
 	disco_keys_fini(&paths->keys);
 	secret_memory_unmap(paths->self_secret, sizeof(*paths->self_secret));
@@ -67,14 +67,14 @@ paths_destroy(struct paths *paths)
 /* --- who we are --- */
 
 static void
-fall_silent(struct paths *paths, struct member *m, struct mono now)
+fall_silent(struct paths *paths, struct path_peer *p, struct mono now)
 {
-	rounds_cancel_pings(paths, m);
-	rounds_stop_waiting(paths, m);
-	if (!m->is_wireguard_only)
-		choice_forget(m);
-	m->heartbeat = m->kick = (struct mono){};
-	choice_settle(paths, m, now);
+	rounds_cancel_pings(paths, p);
+	rounds_stop_waiting(paths, p);
+	if (!p->is_wireguard_only)
+		choice_forget(p);
+	p->heartbeat = p->kick = (struct mono){};
+	choice_settle(paths, p, now);
 }
 
 static void
@@ -84,8 +84,8 @@ forget_self(struct paths *paths, struct mono now)
 	paths->self_secret = NULL;
 	disco_keys_wipe(&paths->keys);
 	for (uint32_t i = 0; i < paths->room; i++)
-		if (paths->members[i] != NULL)
-			fall_silent(paths, paths->members[i], now);
+		if (paths->peers[i] != NULL)
+			fall_silent(paths, paths->peers[i], now);
 }
 
 int
@@ -117,7 +117,7 @@ static int
 make_room(struct paths *paths, uint32_t number)
 {
 	uint32_t room = paths->room != 0 ? paths->room : 64;
-	struct member **members;
+	struct path_peer **peers;
 
 	if (number < paths->room)
 		return 0;
@@ -125,23 +125,23 @@ make_room(struct paths *paths, uint32_t number)
 		return ERR_FULL;
 	while (room <= number)
 		room *= 2;
-	members = realloc(paths->members, room * sizeof(members[0]));
-	if (members == NULL)
+	peers = realloc(paths->peers, room * sizeof(peers[0]));
+	if (peers == NULL)
 		return -ENOMEM;
-	memset(members + paths->room, 0, (room - paths->room) * sizeof(members[0]));
-	paths->members = members;
+	memset(peers + paths->room, 0, (room - paths->room) * sizeof(peers[0]));
+	paths->peers = peers;
 	paths->room = room;
 	return 0;
 }
 
 static int
-add_member(struct paths *paths,
+add_peer(struct paths *paths,
 	uint32_t number,
 	const struct paths_peer *wanted,
 	struct mono now,
-	struct member **ret_member)
+	struct path_peer **ret_peer)
 {
-	struct member *m;
+	struct path_peer *p;
 	int err = make_room(paths, number);
 
 	// A first deadline, so that later ones need no memory.
@@ -149,28 +149,28 @@ add_member(struct paths *paths,
 		err = deadlines_set(&paths->deadlines, number, now);
 	if (err < 0)
 		return err;
-	m = calloc(1, sizeof(*m));
-	if (m == NULL) {
+	p = calloc(1, sizeof(*p));
+	if (p == NULL) {
 		(void)deadlines_set(&paths->deadlines, number, (struct mono){});
 		return -ENOMEM;
 	}
-	m->number = number;
-	m->node_key = wanted->node_key;
-	m->is_new = true;
-	paths->members[number] = m;
-	*ret_member = m;
+	p->number = number;
+	p->node_key = wanted->node_key;
+	p->is_new = true;
+	paths->peers[number] = p;
+	*ret_peer = p;
 	return 0;
 }
 
 static void
-remove_member(struct paths *paths, struct member *m)
+remove_peer(struct paths *paths, struct path_peer *p)
 {
-	paths->members[m->number] = NULL;
-	(void)deadlines_set(&paths->deadlines, m->number, (struct mono){});
-	disco_keys_drop(&paths->keys, m);
-	rounds_stop_waiting(paths, m);
-	rounds_cancel_pings(paths, m);
-	free_member(m);
+	paths->peers[p->number] = NULL;
+	(void)deadlines_set(&paths->deadlines, p->number, (struct mono){});
+	disco_keys_drop(&paths->keys, p);
+	rounds_stop_waiting(paths, p);
+	rounds_cancel_pings(paths, p);
+	free_peer(p);
 }
 
 static bool
@@ -183,113 +183,113 @@ has_disco(const struct paths_peer *wanted)
 }
 
 static bool
-is_same_disco(const struct member *m, const struct paths_peer *wanted)
+is_same_disco(const struct path_peer *p, const struct paths_peer *wanted)
 {
-	if (m->disco == NULL || !has_disco(wanted))
-		return m->disco == NULL && !has_disco(wanted);
-	return memcmp(&m->disco->key, &wanted->disco_key, sizeof(wanted->disco_key)) == 0;
+	if (p->disco == NULL || !has_disco(wanted))
+		return p->disco == NULL && !has_disco(wanted);
+	return memcmp(&p->disco->key, &wanted->disco_key, sizeof(wanted->disco_key)) == 0;
 }
 
 // All that disco found out was found out with the earlier process.
 static void
-restart_disco(struct paths *paths, struct member *m)
+restart_disco(struct paths *paths, struct path_peer *p)
 {
-	rounds_cancel_pings(paths, m);
-	rounds_stop_waiting(paths, m);
-	choice_forget(m);
-	candidates_restart(&m->candidates);
-	m->last_ping_all = m->last_call_me_maybe = (struct mono){};
+	rounds_cancel_pings(paths, p);
+	rounds_stop_waiting(paths, p);
+	choice_forget(p);
+	candidates_restart(&p->candidates);
+	p->last_ping_all = p->last_call_me_maybe = (struct mono){};
 }
 
 // ret_reset: it is another process than the one that the sessions are with.
 static int
 change_disco(struct paths *paths,
-	struct member *m,
+	struct path_peer *p,
 	const struct paths_peer *wanted,
 	bool *ret_reset)
 {
 	struct disco_key *key = NULL;
 
 	*ret_reset = false;
-	if (is_same_disco(m, wanted))
+	if (is_same_disco(p, wanted))
 		return 0;
 	if (has_disco(wanted)) {
 		key = disco_keys_get(&paths->keys, &wanted->disco_key);
 		if (key == NULL)
 			return -ENOMEM;
 	}
-	*ret_reset = m->disco != NULL && key != NULL;
-	if (m->disco != NULL)
-		restart_disco(paths, m);
-	disco_keys_drop(&paths->keys, m);
+	*ret_reset = p->disco != NULL && key != NULL;
+	if (p->disco != NULL)
+		restart_disco(paths, p);
+	disco_keys_drop(&paths->keys, p);
 	if (key != NULL)
-		disco_keys_give(key, m);
+		disco_keys_give(key, p);
 	return 0;
 }
 
 // Without disco nobody can tell which endpoint is best.  The one in use stays while it is listed.
 static void
-choose_endpoint(struct paths *paths, struct member *m)
+choose_endpoint(struct paths *paths, struct path_peer *p)
 {
 	uint32_t random;
 
-	if (!m->is_wireguard_only || m->is_expired) {
-		if (m->disco == NULL)
-			choice_forget(m);
+	if (!p->is_wireguard_only || p->is_expired) {
+		if (p->disco == NULL)
+			choice_forget(p);
 		return;
 	}
-	if (candidates_find(&m->candidates, &m->best.endpoint) != NULL)
+	if (candidates_find(&p->candidates, &p->best.endpoint) != NULL)
 		return;
-	choice_forget(m);
-	if (m->candidates.n == 0)
+	choice_forget(p);
+	if (p->candidates.n == 0)
 		return;
 	paths->calls.random(paths->calls.context, &random, sizeof(random));
-	m->best.endpoint = m->candidates.items[random % m->candidates.n].endpoint;
+	p->best.endpoint = p->candidates.items[random % p->candidates.n].endpoint;
 }
 
 static int
 change_endpoints(struct paths *paths,
-	struct member *m,
+	struct path_peer *p,
 	const struct paths_peer *wanted,
 	struct mono now)
 {
 	// What stays although it is not listed: a path that disco keeps looking at.
-	struct endpoint keep = m->disco != NULL ? m->best.endpoint : (struct endpoint){};
+	struct endpoint keep = p->disco != NULL ? p->best.endpoint : (struct endpoint){};
 	bool changed;
-	int err = candidates_take_list(&m->candidates, CANDIDATES_OF_MAP, wanted->endpoints,
+	int err = candidates_take_list(&p->candidates, CANDIDATES_OF_MAP, wanted->endpoints,
 		wanted->n_endpoints, &keep, &changed, now);
 
-	choose_endpoint(paths, m);
-	if (changed && member_is_active(m, now))
-		rounds_on_activity(paths, m, now);
+	choose_endpoint(paths, p);
+	if (changed && path_peer_is_active(p, now))
+		rounds_on_activity(paths, p, now);
 	return err;
 }
 
 int
 paths_set_peer(struct paths *paths, uint32_t peer, const struct paths_peer *wanted, struct mono now)
 {
-	struct member *m = paths_member(paths, peer);
+	struct path_peer *p = paths_peer_at(paths, peer);
 	bool reset;
 	int err;
 
-	if (m != NULL && memcmp(&m->node_key, &wanted->node_key, sizeof(m->node_key)) != 0) {
-		remove_member(paths, m);
-		m = NULL;
+	if (p != NULL && memcmp(&p->node_key, &wanted->node_key, sizeof(p->node_key)) != 0) {
+		remove_peer(paths, p);
+		p = NULL;
 	}
-	if (m == NULL) {
-		err = add_member(paths, peer, wanted, now, &m);
+	if (p == NULL) {
+		err = add_peer(paths, peer, wanted, now, &p);
 		if (err < 0)
 			return err;
 	}
-	if (m->is_wireguard_only != wanted->is_wireguard_only)
-		choice_forget(m);
-	m->home_region = wanted->home_region;
-	m->is_wireguard_only = wanted->is_wireguard_only;
-	m->is_expired = wanted->is_expired;
-	err = change_disco(paths, m, wanted, &reset);
+	if (p->is_wireguard_only != wanted->is_wireguard_only)
+		choice_forget(p);
+	p->home_region = wanted->home_region;
+	p->is_wireguard_only = wanted->is_wireguard_only;
+	p->is_expired = wanted->is_expired;
+	err = change_disco(paths, p, wanted, &reset);
 	if (err == 0)
-		err = change_endpoints(paths, m, wanted, now);
-	choice_settle(paths, m, now);
+		err = change_endpoints(paths, p, wanted, now);
+	choice_settle(paths, p, now);
 	if (reset)
 		paths->calls.session_reset(paths->calls.context, peer);
 	return err;
@@ -298,10 +298,10 @@ paths_set_peer(struct paths *paths, uint32_t peer, const struct paths_peer *want
 void
 paths_remove_peer(struct paths *paths, uint32_t peer)
 {
-	struct member *m = paths_member(paths, peer);
+	struct path_peer *p = paths_peer_at(paths, peer);
 
-	if (m != NULL)
-		remove_member(paths, m);
+	if (p != NULL)
+		remove_peer(paths, p);
 }
 
 /* --- what the gateway notices --- */
@@ -309,37 +309,37 @@ paths_remove_peer(struct paths *paths, uint32_t peer)
 void
 paths_sent(struct paths *paths, uint32_t peer, struct mono last_tx, struct mono now)
 {
-	struct member *m = paths_member(paths, peer);
+	struct path_peer *p = paths_peer_at(paths, peer);
 
-	if (m == NULL || m->is_expired || mono_is_never(last_tx))
+	if (p == NULL || p->is_expired || mono_is_never(last_tx))
 		return;
 	if (last_tx.ns > now.ns)
 		last_tx = now;
-	if (last_tx.ns > m->last_sent.ns)
-		m->last_sent = last_tx;
-	if (!member_is_active(m, now))
+	if (last_tx.ns > p->last_sent.ns)
+		p->last_sent = last_tx;
+	if (!path_peer_is_active(p, now))
 		return;
-	rounds_on_activity(paths, m, now);
-	choice_settle(paths, m, now);
+	rounds_on_activity(paths, p, now);
+	choice_settle(paths, p, now);
 }
 
 bool
 paths_send(struct paths *paths, uint32_t peer, const uint8_t *data, size_t len, struct mono now)
 {
-	struct member *m = paths_member(paths, peer);
+	struct path_peer *p = paths_peer_at(paths, peer);
 	struct paths_choice choice;
 	bool sent = false;
 
-	if (m == NULL)
+	if (p == NULL)
 		return false;
 	// The time may have come at which the direct path is not trusted, and not its tick.
-	choice = choice_of(m, now);
+	choice = choice_of(p, now);
 	if (choice.direct.addr.family != ADDR_NONE)
 		sent = paths->calls.send_udp(
 			paths->calls.context, &choice.direct, &choice.local, data, len);
 	if (choice.relay)
 		sent |= paths->calls.send_relay(
-			paths->calls.context, choice.region, &m->node_key, data, len);
+			paths->calls.context, choice.region, &p->node_key, data, len);
 	paths_sent(paths, peer, now, now);
 	return sent;
 }
@@ -352,22 +352,22 @@ take_over(struct paths *paths,
 	bool is_trusted,
 	struct mono now)
 {
-	struct member *m = paths_member(paths, peer);
+	struct path_peer *p = paths_peer_at(paths, peer);
 
-	if (m == NULL || m->is_expired || !candidate_is_usable(endpoint))
+	if (p == NULL || p->is_expired || !candidate_is_usable(endpoint))
 		return;
-	if (m->is_wireguard_only) {
+	if (p->is_wireguard_only) {
 		// One that it still has.
-		if (candidates_find(&m->candidates, endpoint) != NULL)
-			m->best.endpoint = *endpoint;
-	} else if (m->disco != NULL) {
-		(void)candidates_hear(&m->candidates, endpoint, NULL, &m->best.endpoint, now);
-		choice_adopt(m, endpoint, local, is_trusted, now);
+		if (candidates_find(&p->candidates, endpoint) != NULL)
+			p->best.endpoint = *endpoint;
+	} else if (p->disco != NULL) {
+		(void)candidates_hear(&p->candidates, endpoint, NULL, &p->best.endpoint, now);
+		choice_adopt(p, endpoint, local, is_trusted, now);
 		if (is_trusted)
-			m->kick = now;
+			p->kick = now;
 	}
-	m->is_new = false;
-	choice_settle(paths, m, now);
+	p->is_new = false;
+	choice_settle(paths, p, now);
 }
 
 void
@@ -393,55 +393,55 @@ paths_remember(struct paths *paths,
 void
 paths_relay_heard(struct paths *paths, uint32_t peer, uint16_t region, struct mono now)
 {
-	struct member *m = paths_member(paths, peer);
+	struct path_peer *p = paths_peer_at(paths, peer);
 
-	if (m == NULL || region == 0 || m->heard_region == region)
+	if (p == NULL || region == 0 || p->heard_region == region)
 		return;
-	m->heard_region = region;
-	choice_settle(paths, m, now);
+	p->heard_region = region;
+	choice_settle(paths, p, now);
 }
 
 void
 paths_ping(struct paths *paths, uint32_t peer, uint64_t token, size_t size, struct mono now)
 {
-	struct member *m = paths_member(paths, peer);
+	struct path_peer *p = paths_peer_at(paths, peer);
 
-	if (m == NULL) {
+	if (p == NULL) {
 		paths->calls.pong(paths->calls.context, token, &(struct paths_pong){});
 		return;
 	}
-	rounds_ping_asked(paths, m, token, size, now);
-	choice_settle(paths, m, now);
+	rounds_ping_asked(paths, p, token, size, now);
+	choice_settle(paths, p, now);
 }
 
 static void
-doubt(struct paths *paths, struct member *m, struct mono now)
+doubt(struct paths *paths, struct path_peer *p, struct mono now)
 {
-	choice_distrust(m);
-	m->local = (struct addr){}; // may not be ours any more
-	candidates_forget_pings(&m->candidates);
-	m->last_call_me_maybe = (struct mono){};
-	if (member_is_active(m, now))
-		m->kick = now;
-	choice_settle(paths, m, now);
+	choice_distrust(p);
+	p->local = (struct addr){}; // may not be ours any more
+	candidates_forget_pings(&p->candidates);
+	p->last_call_me_maybe = (struct mono){};
+	if (path_peer_is_active(p, now))
+		p->kick = now;
+	choice_settle(paths, p, now);
 }
 
 void
 paths_network_changed(struct paths *paths, struct mono now)
 {
 	for (uint32_t i = 0; i < paths->room; i++)
-		if (paths->members[i] != NULL && paths->members[i]->disco != NULL)
-			doubt(paths, paths->members[i], now);
+		if (paths->peers[i] != NULL && paths->peers[i]->disco != NULL)
+			doubt(paths, paths->peers[i], now);
 }
 
 void
 paths_endpoints_fresh(struct paths *paths, struct mono now)
 {
 	for (uint32_t i = 0; i < paths->room && paths->n_waiting > 0; i++) {
-		struct member *m = paths->members[i];
+		struct path_peer *p = paths->peers[i];
 
-		if (m != NULL && !mono_is_never(m->wants_call_me_maybe))
-			rounds_call_me_maybe(paths, m, true, now);
+		if (p != NULL && !mono_is_never(p->wants_call_me_maybe))
+			rounds_call_me_maybe(paths, p, true, now);
 	}
 }
 
@@ -458,14 +458,14 @@ paths_tick(struct paths *paths, struct mono now)
 {
 	uint32_t number;
 
-	for (unsigned i = 0; i < MEMBERS_PER_TICK; i++) {
-		struct member *m;
+	for (unsigned i = 0; i < PEERS_PER_TICK; i++) {
+		struct path_peer *p;
 
 		if (!deadlines_take(&paths->deadlines, now, &number))
 			break;
-		m = paths_member(paths, number);
-		rounds_step(paths, m, now);
-		choice_settle(paths, m, now);
+		p = paths_peer_at(paths, number);
+		rounds_step(paths, p, now);
+		choice_settle(paths, p, now);
 	}
 	return paths_next(paths);
 }

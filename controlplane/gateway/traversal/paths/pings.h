@@ -2,7 +2,7 @@
  *
  * Pings to one peer that wait for their pong, oldest first.
  *
- * Owner:  embedded in a member; takes no memory while none waits.
+ * Owner:  embedded in a peer; takes no memory while none waits.
  */
 #ifndef CONTROLPLANE_GATEWAY_TRAVERSAL_PATHS_PINGS_H
 #define CONTROLPLANE_GATEWAY_TRAVERSAL_PATHS_PINGS_H

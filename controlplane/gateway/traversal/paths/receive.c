@@ -5,41 +5,41 @@
 
 #include <string.h>
 
-#include "controlplane/gateway/traversal/paths/member.h"
+#include "controlplane/gateway/traversal/paths/path_peer.h"
 
 /* What is known of a datagram when it is understood. */
 struct arrival {
 	const struct paths_source *source;
-	struct disco_key *key;  /* its sender's */
-	struct member *relayed; /* through a relay: who sent it; NULL: over UDP */
+	struct disco_key *key;     /* its sender's */
+	struct path_peer *relayed; /* through a relay: who sent it; NULL: over UDP */
 	struct mono now;
 };
 
-// for (struct member *m = first_sharer(a, &n); m != NULL; m = next_sharer(a, m, &n))
-static struct member *
+// for (struct path_peer *p = first_sharer(a, &n); p != NULL; p = next_sharer(a, p, &n))
+static struct path_peer *
 first_sharer(const struct arrival *a, unsigned *ret_n)
 {
 	*ret_n = 1;
 	return a->relayed != NULL ? a->relayed : a->key->first;
 }
 
-static struct member *
-next_sharer(const struct arrival *a, const struct member *m, unsigned *n)
+static struct path_peer *
+next_sharer(const struct arrival *a, const struct path_peer *p, unsigned *n)
 {
 	if (a->relayed != NULL || (*n)++ >= DISCO_MAX_SHARERS)
 		return NULL;
-	return m->next_sharer;
+	return p->next_sharer;
 }
 
-static struct member *
+static struct path_peer *
 sharer_with_node_key(const struct disco_key *key, const struct public_key *node_key)
 {
 	unsigned n = 0;
 
-	for (struct member *m = key->first; m != NULL && n < DISCO_MAX_SHARERS;
-		m = m->next_sharer) {
-		if (memcmp(m->node_key.bytes, node_key->bytes, KEY_LEN) == 0)
-			return m;
+	for (struct path_peer *p = key->first; p != NULL && n < DISCO_MAX_SHARERS;
+		p = p->next_sharer) {
+		if (memcmp(p->node_key.bytes, node_key->bytes, KEY_LEN) == 0)
+			return p;
 		n++;
 	}
 	return NULL;
@@ -48,11 +48,11 @@ sharer_with_node_key(const struct disco_key *key, const struct public_key *node_
 /* --- ping --- */
 
 static bool
-is_repeated_on_relay(struct member *m, const struct disco_ping *ping)
+is_repeated_on_relay(struct path_peer *p, const struct disco_ping *ping)
 {
-	if (memcmp(m->relay_txid, ping->txid, DISCO_TXID_LEN) == 0)
+	if (memcmp(p->relay_txid, ping->txid, DISCO_TXID_LEN) == 0)
 		return true;
-	memcpy(m->relay_txid, ping->txid, DISCO_TXID_LEN);
+	memcpy(p->relay_txid, ping->txid, DISCO_TXID_LEN);
 	return false;
 }
 
@@ -64,9 +64,9 @@ is_repeated(const struct arrival *a, const struct disco_ping *ping)
 
 	if (a->relayed != NULL)
 		return is_repeated_on_relay(a->relayed, ping);
-	for (struct member *m = first_sharer(a, &n); m != NULL; m = next_sharer(a, m, &n))
-		repeated |= candidates_hear(&m->candidates, &a->source->endpoint, ping->txid,
-			&m->best.endpoint, a->now);
+	for (struct path_peer *p = first_sharer(a, &n); p != NULL; p = next_sharer(a, p, &n))
+		repeated |= candidates_hear(&p->candidates, &a->source->endpoint, ping->txid,
+			&p->best.endpoint, a->now);
 	return repeated;
 }
 
@@ -112,12 +112,12 @@ on_ping(struct paths *paths, const struct arrival *a, const struct disco_ping *p
 
 // Where we sent the ping, not where the pong came from: that is known to work in both directions.
 static void
-take_path(struct member *m, const struct arrival *a, const struct ping *ping)
+take_path(struct path_peer *p, const struct arrival *a, const struct ping *ping)
 {
 	struct path path = { .endpoint = ping->to };
-	struct candidate *c = candidates_find(&m->candidates, &ping->to);
+	struct candidate *c = candidates_find(&p->candidates, &ping->to);
 
-	if (c == NULL && !endpoint_equal(&ping->to, &m->best.endpoint))
+	if (c == NULL && !endpoint_equal(&ping->to, &p->best.endpoint))
 		return;
 	path.latency_ns = mono_diff_ns(a->now, ping->sent);
 	path.wire_mtu = PATH_SAFE_WIRE_MTU;
@@ -127,12 +127,12 @@ take_path(struct member *m, const struct arrival *a, const struct ping *ping)
 		c->latency_ns = path.latency_ns;
 		c->last_pong = a->now;
 	}
-	choice_on_pong(m, &path, &a->source->local, a->now);
+	choice_on_pong(p, &path, &a->source->local, a->now);
 }
 
 static void
 tell(struct paths *paths,
-	struct member *m,
+	struct path_peer *p,
 	const struct arrival *a,
 	const struct ping *ping,
 	const struct disco_pong *pong)
@@ -145,7 +145,7 @@ tell(struct paths *paths,
 		.latency_ns = mono_diff_ns(a->now, ping->sent),
 	};
 
-	rounds_tell_pong(paths, m, ping->token, &told);
+	rounds_tell_pong(paths, p, ping->token, &told);
 }
 
 static void
@@ -155,14 +155,14 @@ on_pong(struct paths *paths, const struct arrival *a, const struct disco_pong *p
 	unsigned n;
 
 	paths->counters.pongs_in++;
-	for (struct member *m = first_sharer(a, &n); m != NULL; m = next_sharer(a, m, &n)) {
-		if (!pings_take(&m->pings, pong->txid, &ping))
+	for (struct path_peer *p = first_sharer(a, &n); p != NULL; p = next_sharer(a, p, &n)) {
+		if (!pings_take(&p->pings, pong->txid, &ping))
 			continue;
 		if (a->relayed == NULL && ping.to.addr.family != ADDR_NONE)
-			take_path(m, a, &ping);
+			take_path(p, a, &ping);
 		if (ping.is_asked)
-			tell(paths, m, a, &ping, pong);
-		choice_settle(paths, m, a->now);
+			tell(paths, p, a, &ping, pong);
+		choice_settle(paths, p, a->now);
 		return;
 	}
 	paths->counters.ignored++;
@@ -171,9 +171,9 @@ on_pong(struct paths *paths, const struct arrival *a, const struct disco_pong *p
 /* --- call-me-maybe --- */
 
 static bool
-is_listed_by_peer(const struct member *m)
+is_listed_by_peer(const struct path_peer *p)
 {
-	const struct candidate *c = candidates_find(&m->candidates, &m->best.endpoint);
+	const struct candidate *c = candidates_find(&p->candidates, &p->best.endpoint);
 
 	return c != NULL && c->from_peer;
 }
@@ -183,26 +183,26 @@ on_call_me_maybe(struct paths *paths, const struct arrival *a, const struct disc
 {
 	struct endpoint endpoints[CANDIDATES_MAX_LISTED];
 	size_t n = list->n < CANDIDATES_MAX_LISTED ? list->n : CANDIDATES_MAX_LISTED;
-	struct member *m = a->relayed;
+	struct path_peer *p = a->relayed;
 	bool was_listed, changed;
 
-	if (m == NULL) {
+	if (p == NULL) {
 		paths->counters.ignored++;
 		return;
 	}
 	paths->counters.call_me_maybes_in++;
 	for (size_t i = 0; i < n; i++)
 		disco_endpoint_at(list, i, &endpoints[i]);
-	was_listed = is_listed_by_peer(m);
+	was_listed = is_listed_by_peer(p);
 	// Without memory for all of them, some are tried.
-	(void)candidates_take_list(&m->candidates, CANDIDATES_OF_PEER, endpoints, n,
-		&m->best.endpoint, &changed, a->now);
+	(void)candidates_take_list(&p->candidates, CANDIDATES_OF_PEER, endpoints, n,
+		&p->best.endpoint, &changed, a->now);
 	// The peer takes it back: it may be gone.  (The reference forgets it at once.)
-	if (was_listed && !is_listed_by_peer(m))
-		choice_distrust(m);
-	candidates_forget_pings(&m->candidates);
-	rounds_ping_all(paths, m, false, a->now);
-	choice_settle(paths, m, a->now);
+	if (was_listed && !is_listed_by_peer(p))
+		choice_distrust(p);
+	candidates_forget_pings(&p->candidates);
+	rounds_ping_all(paths, p, false, a->now);
+	choice_settle(paths, p, a->now);
 }
 
 /* --- */

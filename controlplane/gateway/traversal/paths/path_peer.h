@@ -11,8 +11,8 @@
  *
  * Source: ../shared/protocol/peer.md 2.4.
  */
-#ifndef CONTROLPLANE_GATEWAY_TRAVERSAL_PATHS_MEMBER_H
-#define CONTROLPLANE_GATEWAY_TRAVERSAL_PATHS_MEMBER_H
+#ifndef CONTROLPLANE_GATEWAY_TRAVERSAL_PATHS_PATH_PEER_H
+#define CONTROLPLANE_GATEWAY_TRAVERSAL_PATHS_PATH_PEER_H
 
 #include "controlplane/gateway/handshake/deadlines.h"
 #include "controlplane/gateway/traversal/paths/candidates.h"
@@ -28,11 +28,11 @@
 /* A call-me-maybe waits so long for fresh endpoints of ours before the old ones are told. */
 #define FRESH_PATIENCE_NS (4 * NS_PER_S)
 
-struct member {
+struct path_peer {
 	uint32_t number;
 	struct public_key node_key;
-	struct disco_key *disco;    /* NULL: none, or not to be spoken with */
-	struct member *next_sharer; /* of the same disco key */
+	struct disco_key *disco;       /* NULL: none, or not to be spoken with */
+	struct path_peer *next_sharer; /* of the same disco key */
 	uint16_t home_region, heard_region;
 	bool is_wireguard_only, is_expired;
 	bool is_new;     /* its choice was not told yet: a path may be adopted before */
@@ -56,9 +56,9 @@ struct member {
 struct paths {
 	struct paths_calls calls;
 	struct paths_counters counters;
-	struct member **members; /* by number */
-	uint32_t room;           /* of members */
-	uint32_t n_waiting;      /* for fresh endpoints */
+	struct path_peer **peers; /* by number */
+	uint32_t room;            /* of peers */
+	uint32_t n_waiting;       /* for fresh endpoints */
 	struct deadlines deadlines;
 	struct disco_keys keys;
 	struct public_key self_node, self_disco;
@@ -66,85 +66,85 @@ struct paths {
 	uint8_t out[PATHS_MAX_PING_LEN];
 };
 
-/* The member with this number, or NULL. */
-struct member *paths_member(const struct paths *paths, uint32_t number);
+/* The peer with this number, or NULL. */
+struct path_peer *paths_peer_at(const struct paths *paths, uint32_t number);
 
 /* Whether disco can be spoken with it now. */
 static inline bool
-member_speaks_disco(const struct paths *paths, const struct member *m)
+path_peer_speaks_disco(const struct paths *paths, const struct path_peer *p)
 {
-	return m->disco != NULL && paths->self_secret != NULL;
+	return p->disco != NULL && paths->self_secret != NULL;
 }
 
 /* Whether messages left for it lately. */
 static inline bool
-member_is_active(const struct member *m, struct mono now)
+path_peer_is_active(const struct path_peer *p, struct mono now)
 {
-	return !mono_is_never(m->last_sent) &&
-	       mono_diff_ns(now, m->last_sent) <= PATH_SESSION_ACTIVE_NS;
+	return !mono_is_never(p->last_sent) &&
+	       mono_diff_ns(now, p->last_sent) <= PATH_SESSION_ACTIVE_NS;
 }
 
 /* The relay by which it can be reached: its home, or the one that it used last; 0: none. */
 static inline uint16_t
-member_region(const struct member *m)
+path_peer_region(const struct path_peer *p)
 {
-	return m->home_region != 0 ? m->home_region : m->heard_region;
+	return p->home_region != 0 ? p->home_region : p->heard_region;
 }
 
 /* --- send.c: true if it left --- */
 bool send_disco_udp(struct paths *paths,
-	const struct member *m,
+	const struct path_peer *p,
 	const struct disco_message *message,
 	const struct endpoint *to,
 	const struct addr *local);
 bool send_disco_relay(struct paths *paths,
-	const struct member *m,
+	const struct path_peer *p,
 	const struct disco_message *message,
 	uint16_t region);
 
 /* --- choice.c --- */
 /* A pong came: this way works.  The best path, if it is as good or the best is not trusted. */
-void choice_on_pong(struct member *m,
+void choice_on_pong(struct path_peer *p,
 	const struct path *path,
 	const struct addr *local,
 	struct mono now);
 /* Packets go there; if it is trusted, for a moment without a pong. */
-void choice_adopt(struct member *m,
+void choice_adopt(struct path_peer *p,
 	const struct endpoint *endpoint,
 	const struct addr *local,
 	bool is_trusted,
 	struct mono now);
 /* Keep the best path, but send by the relay as well. */
-void choice_distrust(struct member *m);
+void choice_distrust(struct path_peer *p);
 /* No direct path. */
-void choice_forget(struct member *m);
+void choice_forget(struct path_peer *p);
 /* What it is now, whether told or not. */
-struct paths_choice choice_of(const struct member *m, struct mono now);
-/* After every change of a member: tell the choice if it is another one, and note what is due next.
- * The member may be another one afterwards: look at it no more. */
-void choice_settle(struct paths *paths, struct member *m, struct mono now);
+struct paths_choice choice_of(const struct path_peer *p, struct mono now);
+/* After every change of a peer: tell the choice if it is another one, and note what is due next.
+ * It may have changed again afterwards: look at it no more. */
+void choice_settle(struct paths *paths, struct path_peer *p, struct mono now);
 
 /* --- rounds.c --- */
 /* Ping all candidates that were not pinged in the last five seconds. */
-void rounds_ping_all(struct paths *paths, struct member *m, bool call_me_maybe, struct mono now);
+void rounds_ping_all(struct paths *paths, struct path_peer *p, bool call_me_maybe, struct mono now);
 /* Something left for it: keep looking at its path, and look for one if there is none. */
-void rounds_on_activity(struct paths *paths, struct member *m, struct mono now);
+void rounds_on_activity(struct paths *paths, struct path_peer *p, struct mono now);
 /* Tell it where we are, now or when our endpoints are fresh. */
-void rounds_call_me_maybe(struct paths *paths, struct member *m, bool is_fresh, struct mono now);
-void rounds_stop_waiting(struct paths *paths, struct member *m);
+void rounds_call_me_maybe(struct paths *paths, struct path_peer *p, bool is_fresh, struct mono now);
+void rounds_stop_waiting(struct paths *paths, struct path_peer *p);
 void rounds_ping_asked(struct paths *paths,
-	struct member *m,
+	struct path_peer *p,
 	uint64_t token,
 	size_t size,
 	struct mono now);
 /* Its pings that were asked for and have no answer are told as not answered; all are forgotten. */
-void rounds_cancel_pings(struct paths *paths, struct member *m);
+void rounds_cancel_pings(struct paths *paths, struct path_peer *p);
 /* A ping with this token is answered, or not: nobody waits for it any more. */
 void rounds_tell_pong(struct paths *paths,
-	struct member *m,
+	struct path_peer *p,
 	uint64_t token,
 	const struct paths_pong *pong);
 /* Whatever is due. */
-void rounds_step(struct paths *paths, struct member *m, struct mono now);
+void rounds_step(struct paths *paths, struct path_peer *p, struct mono now);
 
 #endif
