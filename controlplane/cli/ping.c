@@ -5,6 +5,7 @@
  * Source: the behaviour and words of `tailscale ping` (cmd/tailscale/cli/ping.go).
  */
 
+#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,8 +15,11 @@
 #include "controlplane/cli/ask.h"
 #include "controlplane/cli/command.h"
 #include "controlplane/cli/flag.h"
+#include "controlplane/cli/icmp_echo.h"
 #include "controlplane/cli/show.h"
 #include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/net/addr.h"
 
 struct ping_options {
 	const char *run_dir, *target;
@@ -70,6 +74,45 @@ enum outcome {
 	PING_FAILED, // said
 };
 
+// The kernel's packets go through the tunnel as anybody's; the daemon says to which address.
+static enum outcome
+ping_by_icmp(const struct ping_options *o)
+{
+	json_t *answer = ask("ping", o->run_dir,
+		json_pack("{s:s, s:s}", "cmd", "whois", "target", o->target), 10);
+	const json_t *node = json_object_get(answer, "node");
+	const char *text = json_string_value(json_array_get(json_object_get(node, "addresses"), 0));
+	enum outcome outcome = PING_LOST;
+	int64_t took_ns;
+	struct addr to;
+	int err;
+
+	if (answer == NULL)
+		return PING_FAILED;
+	show_clean(answer);
+	if (text == NULL || addr_parse(text, &to) < 0)
+		err = -EADDRNOTAVAIL;
+	else
+		err = icmp_echo(&to, (size_t)o->size, (int)(o->timeout_ns / NS_PER_MS), &took_ns);
+	if (err == 0) {
+		json_t *pong =
+			json_pack("{s:s, s:s, s:f}", "name", show_text(node, "host_name", "?"),
+				"address", text, "latency_ms", (double)took_ns / 1e6);
+
+		print_pong(o, pong);
+		json_decref(pong);
+		outcome = PING_DIRECT;
+	} else if (err == -ETIMEDOUT) {
+		printf("ping \"%s\" timed out\n", o->target);
+	} else {
+		fprintf(stderr, "sluice ping: cannot send ICMP to %s; %s; try as root\n",
+			text != NULL ? text : o->target, err_str(err));
+		outcome = PING_FAILED;
+	}
+	json_decref(answer);
+	return outcome;
+}
+
 static enum outcome
 ping_once(const struct ping_options *o)
 {
@@ -108,7 +151,7 @@ ping(const struct ping_options *o)
 	bool any = false;
 
 	for (long n = 1; o->count == 0 || n <= o->count; n++) {
-		enum outcome outcome = ping_once(o);
+		enum outcome outcome = o->icmp ? ping_by_icmp(o) : ping_once(o);
 
 		if (outcome == PING_FAILED)
 			return COMMAND_FAILED;

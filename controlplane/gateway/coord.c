@@ -254,6 +254,17 @@ ask_ping(void *context, uint64_t token, const struct public_key *node, size_t si
 }
 
 static void
+ask_ping_inside(void *context, uint64_t token, const struct addr *to)
+{
+	struct coord *c = context;
+	struct letter *letter = letter_create(LETTER_PING_INSIDE);
+
+	letter->number = token;
+	letter->endpoint.addr = *to;
+	mailbox_post(c->to_wire, letter);
+}
+
+static void
 ask_paths(void *context, uint64_t token)
 {
 	struct coord *c = context;
@@ -399,7 +410,8 @@ read_letter(struct coord *c, struct letter *letter)
 		break;
 	case LETTER_PONG:
 		if (c->member != NULL)
-			member_take_pong(c->member, letter->number, &letter->pong, c->now);
+			member_take_pong(c->member, letter->number, &letter->pong,
+				letter->endpoint.port, c->now);
 		break;
 	case LETTER_PATHS:
 		if (c->member != NULL)
@@ -614,6 +626,7 @@ open_member(struct coord *c)
 		.calls = { .wish = wish,
 			.host = host_shall_change,
 			.ping = ask_ping,
+			.ping_inside = ask_ping_inside,
 			.netcheck = ask_netcheck,
 			.paths = ask_paths,
 			.is_alive = moves_packets,

@@ -32,10 +32,11 @@ enum letter_kind {
 	                      to a peer */
 	LETTER_ENDPOINT,   /* key, endpoint: a name was resolved */
 	LETTER_ASK_STATUS, /* number: answered by LETTER_STATUS with the same number */
-	LETTER_PING,      /* number, key, n (bytes): answered by LETTER_PONG with the same number */
-	LETTER_ASK_PATHS, /* number: answered by LETTER_PATHS with the same number */
-	LETTER_NETCHECK,  /* look at the network now: LETTER_FACTS follows */
-	LETTER_STOP,      /* finish; the last letter is LETTER_STAMPS, then LETTER_STOPPED */
+	LETTER_PING, /* number, key, n (bytes): answered by LETTER_PONG with the same number */
+	LETTER_PING_INSIDE, /* number, endpoint (an address of its): the same, by TSMP */
+	LETTER_ASK_PATHS,   /* number: answered by LETTER_PATHS with the same number */
+	LETTER_NETCHECK,    /* look at the network now: LETTER_FACTS follows */
+	LETTER_STOP,        /* finish; the last letter is LETTER_STAMPS, then LETTER_STOPPED */
 
 	/* to coord */
 	LETTER_SETTLED, /* number, value: 0 the data plane has it; else -errno: it refused, and the
@@ -43,7 +44,7 @@ enum letter_kind {
 	LETTER_STATUS,  /* snapshot, number */
 	LETTER_STAMPS,  /* stamps, n: handshake timestamps for the state file */
 	LETTER_FACTS,   /* facts: our place in the network, as it is now */
-	LETTER_PONG,    /* number, pong */
+	LETTER_PONG,    /* number, pong; endpoint.port: of the peer API, by TSMP */
 	LETTER_PATHS,   /* number, path_views, n */
 	LETTER_RESOLVE, /* key: this peer does not answer: look its name up again */
 	LETTER_STOPPED,

@@ -21,6 +21,8 @@
 #include "controlplane/gateway/udp.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
+#include "lib/crypto/key.h"
+#include "lib/traversal/tsmp.h"
 
 #define EVENTS_PER_ROUND  1024
 #define BATCHES_PER_ROUND 4 /* of datagrams, per socket */
@@ -36,6 +38,13 @@ enum source {
 	SOURCE_WIRE4,
 	SOURCE_WIRE6,
 	SOURCE_TRAVERSAL,
+};
+
+#define MAX_INSIDE 16
+struct inside_ping {     /* by TSMP */
+	uint64_t number; /* 0: free */
+	uint8_t token[TSMP_TOKEN_LEN];
+	struct mono sent;
 };
 
 struct wire {
@@ -61,6 +70,7 @@ struct wire {
 	bool wire_open; /* datagrams are read */
 	bool adopted;   /* the data plane knew peers when we came */
 
+	struct inside_ping inside[MAX_INSIDE];
 	struct snapshot *snapshot; /* under way */
 	struct mono stamps_sent;
 };
@@ -408,6 +418,26 @@ ping_member(struct wire *w, const struct letter *letter)
 		traversal_ping(w->traversal, p->number, letter->number, letter->n, w->now);
 }
 
+// By TSMP, through the tunnel itself.
+static void
+ping_inside(struct wire *w, const struct letter *letter)
+{
+	uint8_t packet[TSMP_PING_MAX_LEN], token[TSMP_TOKEN_LEN];
+	const struct addr *from = NULL;
+	size_t i = letter->number % MAX_INSIDE;
+
+	for (size_t k = 0; w->desired != NULL && k < w->desired->n_addresses; k++)
+		if (w->desired->addresses[k].addr.family == letter->endpoint.addr.family)
+			from = &w->desired->addresses[k].addr;
+	if (from == NULL)
+		return; // coord's patience ends
+	random_bytes(token, sizeof(token));
+	w->inside[i] = (struct inside_ping){ .number = letter->number, .sent = w->now };
+	memcpy(w->inside[i].token, token, sizeof(token));
+	dataplane_inject_inner(
+		&w->dp, packet, tsmp_ping_write(packet, from, &letter->endpoint.addr, token));
+}
+
 // Of members that somebody talks with, or has lately; of others there is nothing to see.
 static void
 send_paths(struct wire *w, uint64_t number)
@@ -447,6 +477,9 @@ read_letter(struct wire *w, struct letter *letter)
 		break;
 	case LETTER_PING:
 		ping_member(w, letter);
+		break;
+	case LETTER_PING_INSIDE:
+		ping_inside(w, letter);
 		break;
 	case LETTER_ASK_PATHS:
 		send_paths(w, letter->number);
@@ -619,6 +652,29 @@ read_events(struct wire *w)
 }
 
 static void
+take_tsmp(struct wire *w, const uint8_t *data, size_t len)
+{
+	struct tsmp_pong pong;
+	struct letter *letter;
+
+	if (!tsmp_pong_read(data, len, &pong))
+		return; // refusals and disco keys: of no use to a router
+	for (size_t i = 0; i < MAX_INSIDE; i++) {
+		struct inside_ping *p = &w->inside[i];
+
+		if (p->number == 0 || memcmp(p->token, pong.token, sizeof(p->token)) != 0)
+			continue;
+		letter = letter_create(LETTER_PONG);
+		letter->number = p->number;
+		letter->pong = (struct paths_pong){ .is_answered = true,
+			.latency_ns = mono_diff_ns(w->now, p->sent) };
+		letter->endpoint.port = pong.peer_api_port;
+		mailbox_post(w->outbox, letter);
+		p->number = 0;
+	}
+}
+
+static void
 take_datagram(void *context, const struct datagram *d)
 {
 	struct wire *w = context;
@@ -637,6 +693,10 @@ take_punted(struct wire *w, struct shm_packet *packet)
 		return;
 	if (packet->kind == SHM_PKT_RELAY) {
 		traversal_relay_packet(w->traversal, packet->peer, packet->data, packet->len);
+		return;
+	}
+	if (packet->kind == SHM_PKT_TSMP) {
+		take_tsmp(w, packet->data, packet->len);
 		return;
 	}
 	if (packet->kind != SHM_PKT_WIRE || !endpoint_of_shm(&packet->path, &d.remote, &d.local))

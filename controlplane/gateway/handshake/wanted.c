@@ -156,21 +156,33 @@ engine_rows(const struct engine *e,
 	return rows;
 }
 
+// Whether a timestamp is younger than that.
+static bool
+is_younger(const struct wg_tai64n *stamp, uint64_t wall, int64_t age_ns)
+{
+	uint64_t since = wall - (uint64_t)age_ns;
+	struct wg_tai64n then =
+		wg_tai64n_from_unix(since / NS_PER_S, (uint32_t)(since % NS_PER_S));
+
+	return wg_tai64n_compare(stamp, &then) > 0;
+}
+
 /*
  * The first time that the data plane has this peer and we may speak with it.  What a control plane
  * before us had begun and we cannot finish is begun again: an initiation of the last 90 s without a
- * younger session, a session of ours that nothing was sent with yet.
+ * younger session, a session of ours that nothing was sent with yet.  And where there is no session
+ * though one was agreed on lately, everything was stopped: the peer goes on sending with it until
+ * it hears of another.
  */
 static void
 resume(struct engine *e, struct peer *p, struct mono now)
 {
 	uint64_t wall = e->calls.wall_ns(e->calls.context);
-	uint64_t since = wall - (uint64_t)WG_REKEY_ATTEMPT_TIME_NS;
-	struct wg_tai64n recently =
-		wg_tai64n_from_unix(since / NS_PER_S, (uint32_t)(since % NS_PER_S));
 	struct dataplane_keypairs k;
 	struct shm_peer_counters c;
-	bool handshaking = wg_tai64n_compare(&p->tx_timestamp, &recently) > 0;
+	bool handshaking = is_younger(&p->tx_timestamp, wall, WG_REKEY_ATTEMPT_TIME_NS);
+	bool agreed = is_younger(&p->tx_timestamp, wall, WG_REJECT_AFTER_TIME_NS) ||
+	              is_younger(&p->latest.timestamp, wall, WG_REJECT_AFTER_TIME_NS);
 
 	dataplane_keypairs(e->dp, p->number, &k);
 	dataplane_counters(e->dp, p->number, &c);
@@ -186,6 +198,9 @@ resume(struct engine *e, struct peer *p, struct mono now)
 			age < WG_REJECT_AFTER_TIME_NS)
 			engine_push_one(e, SHM_CMD_KEEPALIVE, p->number);
 	}
+	if (k.current.receiver_index == 0 && k.next.receiver_index == 0 && agreed &&
+		peer_is_reachable(p))
+		p->wants_session = true;
 	if (handshaking || p->wants_session)
 		engine_want_session(e, p, now);
 	p->wants_session = false;

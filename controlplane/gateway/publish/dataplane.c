@@ -233,8 +233,12 @@ dataplane_flush(struct dataplane *dp)
 		ring_bell(dp);
 }
 
-void
-dataplane_inject(struct dataplane *dp, const struct shm_path *path, const uint8_t *data, size_t len)
+static void
+inject(struct dataplane *dp,
+	enum shm_packet_kind kind,
+	const struct shm_path *path,
+	const uint8_t *data,
+	size_t len)
 {
 	struct shm_packet *slot;
 
@@ -246,12 +250,26 @@ dataplane_inject(struct dataplane *dp, const struct shm_path *path, const uint8_
 		return;
 	}
 	memset(slot, 0, offsetof(struct shm_packet, data));
-	slot->kind = SHM_PKT_WIRE;
+	slot->kind = kind;
 	slot->len = (uint32_t)len;
 	slot->peer = SHM_NO_PEER;
 	slot->path = *path;
 	memcpy(slot->data, data, len);
 	shm_ring_publish(&dp->inject);
+}
+
+void
+dataplane_inject(struct dataplane *dp, const struct shm_path *path, const uint8_t *data, size_t len)
+{
+	inject(dp, SHM_PKT_WIRE, path, data, len);
+}
+
+void
+dataplane_inject_inner(struct dataplane *dp, const uint8_t *data, size_t len)
+{
+	static const struct shm_path none;
+
+	inject(dp, SHM_PKT_INNER, &none, data, len);
 }
 
 bool

@@ -94,6 +94,9 @@ void dataplane_inject(struct dataplane *dp,
 	const uint8_t *data,
 	size_t len);
 
+/* A packet of ours for the tunnel, which no filter judges. */
+void dataplane_inject_inner(struct dataplane *dp, const uint8_t *data, size_t len);
+
 /* A checked copy of the session that this slot holds, or false. */
 struct dataplane_session {
 	uint32_t receiver_index;

@@ -320,6 +320,7 @@ member_dispatch(struct member *m, struct mono now)
 	at = stream_set_dispatch(m->streams, now);
 	if (mono_is_never(at))
 		at = mono_add_ns(now, NS_PER_S);
+	take_earlier(&at, stream_set_dispatch(m->tunnel_streams, now));
 	take_earlier(&at, peer_api_dispatch(m->peer_api, now));
 	take_earlier(&at, do_due(m));
 	if (m->filter_due)
@@ -399,6 +400,8 @@ open_parts(struct member *m)
 	if (err == 0)
 		err = stream_set_create(m->trust, CONFIG_OUTER_MARK, &m->streams);
 	if (err == 0)
+		err = stream_set_create(m->trust, 0, &m->tunnel_streams);
+	if (err == 0)
 		err = peer_api_create(&calls, &m->peer_api);
 	if (err == 0)
 		err = own_facts_create(store_log_id(m->store), &m->own);
@@ -406,6 +409,8 @@ open_parts(struct member *m)
 		err = map_cache_create(m->setup.state_dir, &m->cache);
 	if (err == 0)
 		err = watch(m, stream_set_fd(m->streams));
+	if (err == 0)
+		err = watch(m, stream_set_fd(m->tunnel_streams));
 	if (err == 0)
 		err = watch(m, peer_api_fd(m->peer_api));
 	return err;
@@ -452,6 +457,7 @@ member_destroy(struct member *m)
 	map_cache_destroy(m->cache);
 	peer_api_destroy(m->peer_api);
 	stream_set_destroy(m->streams);
+	stream_set_destroy(m->tunnel_streams);
 	trust_unref(m->trust);
 	own_facts_destroy(m->own);
 	netmap_fini(&m->map);

@@ -38,6 +38,8 @@ struct member_calls {
 	void (*host)(void *context);
 	/* Ask the thread `wire`: member_take_pong() and member_take_facts() follow. */
 	void (*ping)(void *context, uint64_t token, const struct public_key *node, size_t size);
+	/* The same by TSMP, to an address of its in the tailnet. */
+	void (*ping_inside)(void *context, uint64_t token, const struct addr *to);
 	void (*netcheck)(void *context);
 	void (*paths)(void *context, uint64_t token); /* member_take_paths() follows */
 	/* Whether packets are being moved: a data plane is attached and has what it was told. */
@@ -70,8 +72,12 @@ struct mono member_dispatch(struct member *m, struct mono now);
 void member_take_config(struct member *m, const struct config_gateway *config, struct mono now);
 /* From the thread `wire`.  facts are owned by the callee. */
 void member_take_facts(struct member *m, struct traversal_facts *facts, struct mono now);
-void
-member_take_pong(struct member *m, uint64_t token, const struct paths_pong *pong, struct mono now);
+/* peer_api_port: of who answers, as TSMP tells it; else 0. */
+void member_take_pong(struct member *m,
+	uint64_t token,
+	const struct paths_pong *pong,
+	uint16_t peer_api_port,
+	struct mono now);
 /* views are borrowed. */
 void member_take_paths(struct member *m,
 	uint64_t token,

@@ -39,6 +39,11 @@ struct member_ping {     /* a client that waits */
 	uint64_t token;
 	struct mono until;
 	struct node_key node;
+
+	struct member *member; /* by the peer API */
+	struct stream *stream;
+	struct endpoint peer_api;
+	struct mono sent;
 };
 
 struct member {
@@ -47,7 +52,8 @@ struct member {
 	int epoll;
 
 	struct trust *trust;
-	struct stream_set *streams;
+	struct stream_set *streams;        /* around the tunnel */
+	struct stream_set *tunnel_streams; /* through it */
 	struct peer_api *peer_api;
 	struct coord_client *client; /* NULL: not connected to any server */
 

@@ -332,7 +332,7 @@ member_state_name(const struct member *m)
 static json_t *
 error_json(const struct member *m)
 {
-	if (m->self_expired && !m->has_failure)
+	if (m->self_expired && !m->has_failure && m->login != LOGIN_TRYING)
 		return json_pack("{s:s, s:s, s:s, s:b}", "what", "this machine's key has expired",
 			"why", "the server gives keys a limited life", "do",
 			"log in again: `sluice up --force-reauth`, perhaps with --auth-key",
