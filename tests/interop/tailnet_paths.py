@@ -142,10 +142,11 @@ def run_portmap(case):
             case.ok(pong and pong.via.startswith(node.place.outer), f"a client behind symmetric gets direct to the mapping, {what}",
                     f"{pong}; {a.said}\n{node.place.miniupnpd.tail()}")
             if node.is_sluice:
-                found = (node.tailnet().get("netcheck") or {}).get("port_mapping") or []
-                case.ok(kinds & set(found), f"netcheck names it, {what}", found)
+                report = node.tailnet().get("netcheck") or {}
+                case.ok(kinds & set(report.get("port_mapping") or []), f"netcheck names it, {what}", report)
                 endpoints = (node.tailnet().get("self") or {}).get("endpoints") or []
-                case.ok(any(e.startswith(node.place.outer + ":") for e in endpoints), f"the mapping is advertised, {what}", endpoints)
+                case.ok(report.get("mapped") in endpoints, f"the mapping is advertised, {what}",
+                        f"{report.get('mapped')}; {endpoints}")
 
 
 CASES = {"relay": run_relay, "nat": run_nat, "families": run_families, "roaming": run_roaming, "portmap": run_portmap}
