@@ -172,7 +172,8 @@ on_closed(void *context, const struct stream_failure *failure)
 	c->inside++;
 	c->stream = NULL;
 	if (failure->was_opened) {
-		f.kind = c->channel->status == 0 ? CONTROL_NO_HTTP
+		// Without an answer: it is being restarted, perhaps.
+		f.kind = c->channel->status == 0 ? CONTROL_LOST
 		         : c->h2 == NULL         ? CONTROL_HANDSHAKE
 		         : !h2_has_heard(c->h2)  ? CONTROL_MUTE
 		                                 : CONTROL_LOST;

@@ -260,8 +260,8 @@ time_out(struct stream *s)
 
 	if (s->state == STREAM_DIALLING && s->dial->n > 0)
 		endpoint_format(&s->dial->addresses[0], text);
-	stream_fail(s, STREAM_TIMEOUT, "%s%s%s within %lld s", text, text[0] != '\0' ? ": " : "",
-		step_name(s), (long long)(s->timeout_ns / NS_PER_S));
+	stream_fail(s, STREAM_TIMEOUT, "%s%s%s within %g s", text, text[0] != '\0' ? ": " : "",
+		step_name(s), (double)s->timeout_ns / NS_PER_S);
 }
 
 void
