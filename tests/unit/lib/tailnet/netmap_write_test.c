@@ -68,10 +68,13 @@ static int
 append(void *context, const char *more, size_t len)
 {
 	struct text *t = context;
-	char *longer = realloc(t->at, t->len + len + 1);
+	char *longer;
 
-	if (longer == NULL || ++t->pieces == t->fails_at)
+	if (++t->pieces == t->fails_at)
 		return -ENOSPC;
+	longer = realloc(t->at, t->len + len + 1);
+	if (longer == NULL)
+		return -ENOMEM;
 	memcpy(longer + t->len, more, len);
 	t->at = longer;
 	t->len += len;
