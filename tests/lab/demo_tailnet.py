@@ -58,7 +58,7 @@ def show_status(client, gw):
 def join(net):
     began = time.monotonic()
     alice, bob = (net.stock(name) for name in ("alice", "bob"))
-    say(f"4. Headscale is up, alice and bob ({alice.ts('version')[1].split()[0]}) joined it in {time.monotonic() - began:.1f} s")
+    say(f"4. Headscale is up, alice and bob ({alice.ts('version')[1].split('-')[0].strip()}) joined it in {time.monotonic() - began:.1f} s")
     gw = tailnet.Gateway(net, net.place("gw"), tag=None)
     net.nodes.append(gw)
     gw.start()
@@ -82,6 +82,7 @@ def show(net):
     say("   and the other way round")
     show_curl(gw, alice)
     say("7. the tailnet as alice sees it, and as the gateway sees it")
+    lab.wait_for(lambda: gw.path_to(alice)[0] == "direct", 20, "the gateway's own direct path to alice")
     show_status(alice, gw)
     say("8. no UDP passes at the gateway any more: a relay (DERP) takes over")
     gw.place.block_udp()
