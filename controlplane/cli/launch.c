@@ -204,6 +204,21 @@ launch_has_failed(struct launch *l, const char *command)
 	return true;
 }
 
+// One half may answer while the other is about to fail: both must have found each other.
+static bool
+is_complete(const char *run_dir)
+{
+	json_t *answer = NULL;
+	bool attached;
+
+	if (ask_quietly(run_dir, json_pack("{s:s, s:b}", "cmd", "status", "peers", 0), 5, &answer) <
+		0)
+		return false;
+	attached = json_is_true(json_object_get(answer, "attached"));
+	json_decref(answer);
+	return attached;
+}
+
 static bool
 wait_for_answer(const struct launch_options *o, struct launch *l)
 {
@@ -211,13 +226,8 @@ wait_for_answer(const struct launch_options *o, struct launch *l)
 	const struct timespec pause = { .tv_nsec = 20 * NS_PER_MS };
 
 	for (;;) {
-		json_t *answer = NULL;
-
-		if (ask_quietly(o->run_dir, json_pack("{s:s}", "cmd", "version"), 5, &answer) ==
-			0) {
-			json_decref(answer);
+		if (is_complete(o->run_dir))
 			return true;
-		}
 		if (launch_has_failed(l, o->command))
 			return false;
 		if (mono_diff_ns(mono_now(), until) > 0)

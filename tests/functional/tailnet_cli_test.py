@@ -217,6 +217,10 @@ def test_up(cli, tap):
     cli.expect("one that answers later", "up", err="(trying again)")
     cli.start(tailnet(state="NeedsLogin"), tailnet(state="NeedsLogin", auth_url=url))
     cli.expect("nobody logs in", "up", "--timeout=300ms", status=1, err="nobody has logged in")
+    cli.start(tailnet(connected=False), tailnet(connected=False), tailnet())
+    cli.expect("an old map does not pass for a connection", "up", err="connected to")
+    cli.start(tailnet(connected=False, from_disk=True, error=error("the server does not answer", final=False)))
+    cli.expect("without the server, with what was last known", "up", err="does not answer, going on as gw.tail.example")
     cli.start(tailnet(netcheck={**NETCHECK, "udp": False}))
     cli.expect("up where UDP is blocked", "up", err="UDP is blocked")
     cli.start(tailnet(), up={"ok": False, "error": error("login_server cannot be changed", "the file has it in line 3", "edit it")})
@@ -299,7 +303,13 @@ def test_ping(cli, tap):
     tap.equal(len(cli.daemon.asked("ping")), 1, "once is enough")
     tap.equal([cli.daemon.asked("ping")[0][k] for k in ("type", "size")], ["tsmp", 100], "asks for TSMP of this size")
     cli.start(tailnet(), ping=pong(endpoint=None))
-    cli.expect("ICMP", "ping", "--icmp", "client1", out="via ICMP in")
+    cli.daemon.answers["whois"] = {"ok": True, "node": {**PEER, "addresses": ["127.0.0.1", "::1"]}}
+    if os.geteuid() == 0:
+        cli.expect("ICMP", "ping", "--icmp", "client1", out="pong from client1 (127.0.0.1) via ICMP in ")
+        cli.daemon.answers["whois"] = {"ok": True, "node": {**PEER, "addresses": ["::1"]}}
+        cli.expect("ICMP over IPv6", "ping", "--icmp", "--size=1000", "client1", out="pong from client1 (::1) via ICMP in ")
+        cli.daemon.answers["whois"] = {"ok": True, "node": {**PEER, "addresses": ["240.0.0.1"]}}
+        cli.expect("ICMP to nobody", "ping", "--icmp", "--timeout=50ms", "-c", "1", "client1", status=1)
     cli.expect("peer API", "ping", "-peerapi", "client1", out="hit peerapi of client1 (100.64.0.2) in")
     cli.start(tailnet(), ping=pong(is_self=True, address="100.64.0.1"))
     cli.expect("ourselves", "ping", "gw", out="100.64.0.1 is local Tailscale IP\n")
@@ -368,6 +378,50 @@ def test_nobody(cli, tap):
     tap.ok(not os.path.exists(os.path.join(empty, "sluice.log")), "nothing was started")
 
 
+def in_own_network(*words):
+    """As root of a network namespace without anything: what is started there stays there."""
+    script = 'ip link set lo up && exec "$@"'
+    return subprocess.run(["unshare", "--net", "sh", "-c", script, "sh", *words], capture_output=True, text=True, timeout=60)
+
+
+def test_launch(cli, tap):
+    """`up` starts what does not run; there is no server, so it goes no further."""
+    programs = [os.path.join(os.path.dirname(cli.sluice), place) for place in
+                ("sluice-controlplane", "../gateway/sluice-controlplane")]
+    if os.geteuid() != 0 or not os.path.exists("/dev/net/tun") or not any(map(os.path.exists, programs)):
+        tap.skip("up starts a gateway", "it needs root, /dev/net/tun, and sluice-controlplane beside it")
+        return
+    run_dir, config = tempfile.mkdtemp(dir=cli.folder), cli.path("c.yaml", "version: 1\n")
+    words = [cli.sluice, "up", "--run-dir", run_dir, "--state-dir", run_dir + "/state", "--config", config, "--timeout=500ms",
+             "--login-server=http://127.0.0.1:1", "--auth-key=" + KEY, "--accept-risk=all"]
+    first = in_own_network(*words)
+    tap.ok(first.returncode == 1 and "starting the gateway" in first.stderr and "127.0.0.1:1" in first.stderr,
+           "up starts a gateway, which does not reach its server", first)
+    status = json.loads(cli.run("status", "--json", folder=run_dir).stdout or "{}")
+    pid = status.get("processes", {}).get("run", {}).get("pid")
+    tap.ok(pid is not None and status["tailnet"]["state"] != "Running", "it goes on", status)
+    if pid is None:
+        return
+    tap.equal((os.getsid(pid), os.readlink(f"/proc/{pid}/fd/0")), (pid, "/dev/null"), "in a session of its own, without a terminal")
+    second = in_own_network(*words)
+    tap.ok(second.returncode == 1 and "starting" not in second.stderr, "another up finds it", second)
+    os.kill(pid, 15)
+    end = time.monotonic() + 15
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
+        time.sleep(0.05)
+        with open(f"/proc/{pid}/stat") if os.path.exists(f"/proc/{pid}/stat") else open(os.devnull) as f:
+            if " Z " in f.read():
+                break  # nobody gathers it where no init runs
+    with open(os.path.join(run_dir, "sluice.log")) as f:
+        log = f.read()
+    tap.ok("started version" in log and KEY not in log, "its log is in the run directory, without the key", log)
+    cli.expect("afterwards nobody answers", "status", folder=run_dir, status=1, err="no gateway answers")
+    cli.path("c.yaml", "version: 1\ndataplane:\n  interface: lo\n")
+    third = in_own_network(*words)
+    tap.ok(third.returncode == 1 and "interface lo cannot be opened" in third.stderr and "forwarder runs" not in third.stderr,
+           "one that cannot start says why, and nothing of an earlier one", third)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default=os.environ.get("SLUICE_BIN"), help="where the programs are")
@@ -377,7 +431,7 @@ def main():
         sys.exit(f"{options.bin}: there is no sluice; name a prefix or a build folder with --bin")
     tap = Tap()
     cli = Cli(os.path.abspath(sluice), tap)
-    for test in (test_status, test_up, test_mentioned, test_set, test_ping, test_others, test_nobody):
+    for test in (test_status, test_up, test_mentioned, test_set, test_ping, test_others, test_nobody, test_launch):
         test(cli, tap)
     subprocess.run(["rm", "-r", cli.folder], check=False)
     return tap.done()
