@@ -30,11 +30,11 @@ static const struct command commands[] = {
 		"  --reset                  settings that are not mentioned become their defaults\n"
 		"  --qr                     the address for logging in also as a QR code\n"
 		"  --timeout DURATION       how long to wait, 30s (default 0: as long as it "
-	        "takes)\n"
+		"takes)\n"
 		"  --accept-risk RISK       tailscaled, all: start although it is not advised\n"
 		"  --config FILE, --state-dir DIR  for a gateway that is started, as for `run`\n"
 		"Flags that are on or off take =false.  Settings other than their defaults must "
-	        "all\n"
+		"all\n"
 		"be mentioned, or --reset given; `sluice set` changes single ones.\n",
 	},
 	{
