@@ -226,7 +226,7 @@ count_global(struct netcheck_global *list, size_t *n, const struct endpoint *see
 static void
 compare_mapping(struct round *r, const struct probe *p, const struct endpoint *seen)
 {
-	if (r->first_asked_v4.addr.family == ADDR_NONE) {
+	if (r->first_seen_v4.addr.family == ADDR_NONE) {
 		r->first_asked_v4 = p->to;
 		r->first_seen_v4 = *seen;
 		return;
@@ -243,6 +243,8 @@ take_seen(struct round *r, const struct probe *p, const struct endpoint *seen)
 {
 	struct netcheck_report *report = &r->report;
 
+	if (p->plan.family == ADDR_V4 && r->first_asked_v4.addr.family == ADDR_NONE)
+		r->first_asked_v4 = p->to; // whatever it says, it need not say it again
 	if (!is_plausible(seen, p->plan.family))
 		return;
 	if (p->plan.family == ADDR_V6) {

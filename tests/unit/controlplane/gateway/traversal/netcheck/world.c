@@ -331,7 +331,9 @@ world_map(struct world *w, bool by_name)
 	struct derp_region regions[WORLD_MAX_SERVERS] = {};
 	struct derp_node nodes[WORLD_MAX_SERVERS] = {};
 	char texts[WORLD_MAX_SERVERS][2][ADDR_TEXT_LEN];
-	struct derp_map map = { .regions = regions, .n_regions = w->n_servers };
+	struct derp_map map = { .regions = regions,
+		.n_regions = w->n_servers,
+		.regions_digest = 2 * w->n_servers + by_name }; // of the text, where there is one
 	int err;
 
 	for (size_t i = 0; i < w->n_servers; i++) {
