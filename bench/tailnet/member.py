@@ -246,6 +246,15 @@ def cpu_by_thread(pid):
     return found
 
 
+def cpu_since(gateway, before):
+    return {f"{role}, {thread}": ms - before[role].get(thread, 0)
+            for role, pid in gateway.pids().items() for thread, ms in cpu_by_thread(pid).items()}
+
+
+def words_of_cpu(spent):
+    return ", ".join(f"{who.rsplit(' ', 1)[0]} {ms:.1f} ms" for who, ms in spent.items() if ms >= 0.1)
+
+
 def take_deltas(server, gateway, n, times):
     """{kind: [milliseconds]}"""
     found = {"patch": [], "add": [], "remove": []}
@@ -271,23 +280,25 @@ def measure_maps(options, program, n):
         one = settled_pss(gateway)
         to = f"{gateway.place.outer}:41641"
         peak = Peak(gateway)
+        before = {role: cpu_by_thread(pid) for role, pid in gateway.pids().items()}
         ms, pongs, report = take_map(server, gateway, f"peers?n={n}", n, to)
         peak_kib = peak.kib()
+        spent = cpu_since(gateway, before)
         many = settled_pss(gateway)
         row = {"peers": n, "ms": ms, "pongs": pongs, "bytes": report[0]["bytes"] if report else 0,
-               "one_kib": sum(one.values()), "many_kib": sum(many.values()), "peak_over_one_kib": peak_kib}
+               "one_kib": sum(one.values()), "many_kib": sum(many.values()), "peak_over_one_kib": peak_kib,
+               "cpu_ms": spent}
         say(f"map of {n} peers, {row['bytes'] / 1e6:.1f} MB of JSON: in force {ms:.1f} ms after its last byte; pongs meanwhile: "
             f"{pongs['received']} of {pongs['sent']}, median {pongs['median_ms']:.2f} ms, most {pongs['max_ms']:.2f} ms")
         say(f"    PSS {mib(row['one_kib']):.1f} MiB with one peer, {mib(row['many_kib'] - row['one_kib']):+.1f} MiB with {n} "
             f"({words_of(many, one)}), at most {mib(row['peak_over_one_kib']):+.1f} MiB")
         before = {role: cpu_by_thread(pid) for role, pid in gateway.pids().items()}
+        say(f"    CPU time for it, pongs included: {words_of_cpu(spent)}")
         row["deltas"] = take_deltas(server, gateway, n, options.deltas)
-        row["delta_cpu_ms"] = {f"{role}, {thread}": (ms - before[role].get(thread, 0)) / (3 * options.deltas)
-                               for role, pid in gateway.pids().items() for thread, ms in cpu_by_thread(pid).items()}
+        row["delta_cpu_ms"] = {who: ms / (3 * options.deltas) for who, ms in cpu_since(gateway, before).items()}
         for kind, values in row["deltas"].items():
             say(f"    one {kind} among {n}: {spread(values)}")
-        say("    CPU time for each of them: " + ", ".join(f"{who} {ms:.2f} ms" for who, ms in row["delta_cpu_ms"].items()
-                                                         if ms >= 0.1))
+        say(f"    CPU time for each of them: {words_of_cpu(row['delta_cpu_ms'])}")
         known = len(gateway.in_force())
         server.ask(f"drop?n={n}")
         row["again_ms"] = gateway.wait_in_force(known, n)
