@@ -4,11 +4,13 @@
  * line for each event.  Judges the client against a real server; moves no packets.
  *
  *     coordprobe --server URL [--auth-key KEY] [--ca FILE] [--state FILE] [--server-key HEX]
- *                [--hostname NAME] [--seconds N] [--maps N] [--relogin] [--logout]
+ *                [--hostname NAME] [--seconds N] [--maps N] [--route PREFIX] [--dead] [--relogin]
+ * [--logout]
  *                [--until WORD]
  *
  * --state:  where machine and node key lie; made if it is not there.  Without it they are new.
  * --maps N: ends after N map messages.  --until WORD: after a line that begins with it.
+ * --route PREFIX: advertised.  --dead: as if the data plane did not live: pings go unanswered.
  * --relogin: a new node key after the first map.  --logout: log out at the end.
  * Status 0: what was asked for has come; 1: time is over.
  */
@@ -38,7 +40,8 @@ struct probe {
 	struct keys keys;
 	const char *state, *auth_key, *hostname, *until;
 	unsigned maps_wanted, maps;
-	bool relogin, done, logged_out;
+	bool relogin, done, logged_out, dead;
+	struct prefix route;
 	struct own_hostinfo hostinfo;
 	struct net_info net_info;
 	struct own_endpoint endpoints[1];
@@ -191,6 +194,14 @@ on_map(void *context, struct map_response *m, bool first, const struct coord_map
 	return 0;
 }
 
+static bool
+on_alive(void *context)
+{
+	(void)context;
+	say("pinged");
+	return !probe.dead;
+}
+
 static void
 on_logged_out(void *context, bool server_knows)
 {
@@ -255,6 +266,8 @@ static const struct option options[] = {
 	{ "seconds", required_argument, NULL, 't' },
 	{ "maps", required_argument, NULL, 'm' },
 	{ "until", required_argument, NULL, 'u' },
+	{ "route", required_argument, NULL, 'n' },
+	{ "dead", no_argument, NULL, 'd' },
 	{ "relogin", no_argument, NULL, 'r' },
 	{ "logout", no_argument, NULL, 'o' },
 	{},
@@ -271,6 +284,8 @@ set_facts_of_host(void)
 		.os = "linux",
 		.hostname = probe.hostname,
 		.arch = "amd64",
+		.routable_ips = &probe.route,
+		.n_routable_ips = probe.route.addr.family != ADDR_NONE,
 		.net_info = &probe.net_info };
 	probe.net_info = (struct net_info){ .working_udp = TRI_TRUE, .preferred_region = 999 };
 	probe.endpoints[0].kind = ENDPOINT_LOCAL;
@@ -295,6 +310,7 @@ main(int argc, char **argv)
 						    .phase = on_phase,
 						    .registered = on_registered,
 						    .map = on_map,
+						    .alive = on_alive,
 						    .logged_out = on_logged_out } };
 	const char *ca = NULL;
 	int64_t seconds = 20;
@@ -332,6 +348,13 @@ main(int argc, char **argv)
 			break;
 		case 'u':
 			probe.until = optarg;
+			break;
+		case 'n':
+			if (prefix_parse(optarg, &probe.route) < 0)
+				return 2;
+			break;
+		case 'd':
+			probe.dead = true;
 			break;
 		case 'r':
 			probe.relogin = true;
