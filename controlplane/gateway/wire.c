@@ -106,7 +106,7 @@ send_datagram(void *context,
 	struct wire *w = context;
 
 	if (relayed_to != NULL)
-		traversal_send_relayed(w->traversal, remote->port, relayed_to, data, len);
+		traversal_send_relayed(w->traversal, remote->port, relayed_to, data, len, w->now);
 	else
 		(void)send_udp(w, remote, local, data, len);
 }
@@ -166,7 +166,7 @@ reset_sessions(void *context, uint32_t peer)
 {
 	struct wire *w = context;
 
-	engine_reset_sessions(&w->engine, peer);
+	engine_reset_sessions(&w->engine, peer, w->now);
 }
 
 static void
@@ -304,7 +304,7 @@ take_members(struct wire *w)
 			w->traversal, p->number, from, d->endpoints + from->first_endpoint, w->now);
 		if (p->has_noted_path)
 			traversal_adopt_path(
-				w->traversal, p->number, &p->endpoint, &p->local, w->now);
+				w->traversal, p->number, &p->endpoint, &p->local, p->relay, w->now);
 		p->has_noted_path = false;
 	}
 }
@@ -692,7 +692,8 @@ take_punted(struct wire *w, struct shm_packet *packet)
 	if (packet->len > SHM_PACKET_LEN)
 		return;
 	if (packet->kind == SHM_PKT_RELAY) {
-		traversal_relay_packet(w->traversal, packet->peer, packet->data, packet->len);
+		traversal_relay_packet(
+			w->traversal, packet->peer, packet->data, packet->len, w->now);
 		return;
 	}
 	if (packet->kind == SHM_PKT_TSMP) {

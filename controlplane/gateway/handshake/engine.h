@@ -122,8 +122,12 @@ void engine_set_member_path(struct engine *e,
 	const struct endpoint *remote,
 	const struct addr *local,
 	bool relay);
-/* Forget the sessions with a member, which has started anew.  The next packet makes another. */
-void engine_reset_sessions(struct engine *e, uint32_t peer);
+/*
+ * Forget the sessions with a member, which has started anew.  One that was just heard may have made
+ * its session before the map told that it is another now: it is asked for one more, else it goes on
+ * with that for a while.
+ */
+void engine_reset_sessions(struct engine *e, uint32_t peer, struct mono now);
 
 /* A configured name was resolved; ADDR_NONE: it could not be. */
 void engine_endpoint_resolved(struct engine *e,

@@ -54,6 +54,7 @@ struct desired_self {
 	uint64_t derp_map_serial;  /* another one whenever the map is another */
 	struct trust *trust;       /* a reference: of relays' certificates; NULL: the system's */
 	uint16_t listen_port;
+	uint16_t home_region; /* of our relay, as the server last knew it; 0: not known */
 };
 
 #define DESIRED_MAX_ENDPOINTS (64 * CONFIG_MAX_PEERS)

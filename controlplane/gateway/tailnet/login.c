@@ -156,7 +156,9 @@ is_alive(void *context)
 static void
 forget_registration(struct member *m)
 {
+	m->is_leaving = false;
 	store_forget_node(m->store);
+	store_set_logged_out(m->store, true);
 	map_cache_remove(m->cache);
 	netmap_fini(&m->map);
 	netmap_init(&m->map, 0);
@@ -252,8 +254,18 @@ member_disconnect(struct member *m)
 void
 member_log_out(struct member *m)
 {
-	if (make_client(m) == 0 && store_has_node_key(m->store))
+	m->is_leaving = make_client(m) == 0 && store_has_node_key(m->store);
+	if (m->is_leaving)
 		coord_client_logout(m->client);
 	else
 		forget_registration(m);
+}
+
+void
+member_end_logout(struct member *m)
+{
+	if (!m->is_leaving)
+		return;
+	member_disconnect(m);
+	forget_registration(m);
 }

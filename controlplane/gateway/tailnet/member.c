@@ -119,6 +119,7 @@ member_on_map(void *context,
 	take_changes(m, &changes);
 	netmap_changes_fini(&changes);
 	map_cache_changed(m->cache, m->now);
+	m->flush_due |= first;
 	if ((m->wish_due || m->filter_due) && mono_is_never(m->map_arrived))
 		m->map_arrived = a->last_byte;
 	return 0;
@@ -327,6 +328,9 @@ member_dispatch(struct member *m, struct mono now)
 		member_renew_filter(m);
 	if (m->wish_due)
 		member_wish(m);
+	if (m->flush_due) // a successor must not find less than we have made of the host
+		map_cache_flush(m->cache, &m->map);
+	m->flush_due = false;
 	if (m->host_due) {
 		m->host_due = false;
 		m->setup.calls.host(m->setup.calls.context);
@@ -364,11 +368,14 @@ void
 member_start(struct member *m, struct mono now)
 {
 	m->now = now;
-	m->wish_due = true;
 	if (store_is_wanted(m->store)) {
 		load_last_map(m);
 		judge_own_key(m);
 	}
+	// At once, before the host is looked at: what a predecessor left there is what shall be.
+	if (m->filter_due)
+		member_renew_filter(m);
+	member_wish(m);
 	// A configuration with a key means: join.
 	if (m->setup.config->tailnet.auth_key[0] != '\0' && !store_is_logged_out(m->store))
 		store_set_wanted(m->store, true);

@@ -67,6 +67,7 @@ struct member {
 	bool has_fresh_key;
 	char *auth_key; /* secret memory, CONFIG_AUTH_KEY_LEN; empty: none */
 	char auth_url[COORD_URL_LEN];
+	bool is_leaving;  /* a logout waits for the server */
 	bool regenerated; /* a fresh key was made because the server had asked for one */
 
 	/* the map */
@@ -78,7 +79,7 @@ struct member {
 	uint64_t derp_map_serial;
 	uint64_t filter_generation;
 	struct acl_block *filter; /* NULL: lets nothing in */
-	bool filter_due, wish_due, host_due;
+	bool filter_due, wish_due, host_due, flush_due;
 	uint64_t wished, settled; /* numbers of wishes */
 	struct mono map_arrived;  /* the earliest that is not in force yet; never: all are */
 	int64_t clock_offset_s;   /* the server's clock less ours, if beyond a minute */
@@ -121,6 +122,8 @@ void member_connect(struct member *m, bool force);
 void member_disconnect(struct member *m);
 /* Expire our key at the server and forget it. */
 void member_log_out(struct member *m);
+/* Somebody wants to join again: what the server says to the logout is not waited for. */
+void member_end_logout(struct member *m);
 void member_wipe_auth_key(struct member *m);
 
 /* --- status.c --- */

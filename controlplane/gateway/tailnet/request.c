@@ -105,6 +105,7 @@ on_up(struct member *m, uint32_t client, const json_t *request, bool force)
 	}
 	if (!take_prefs(m, client, request))
 		return;
+	member_end_logout(m);
 	store_set_wanted(m->store, true);
 	store_set_logged_out(m->store, false);
 	if (!save(m, client))
@@ -133,6 +134,7 @@ static void
 on_logout(struct member *m, uint32_t client)
 {
 	store_set_wanted(m->store, false);
+	store_set_logged_out(m->store, true);
 	if (!save(m, client))
 		return;
 	member_log_out(m);

@@ -257,6 +257,9 @@ set_self(const struct roster_view *view, struct desired *d)
 	d->self.disco_key = *view->disco_key;
 	d->self.is_member = true;
 	d->self.listen_port = view->listen_port;
+	d->self.home_region = self->home_region > 0 && self->home_region <= UINT16_MAX
+	                              ? (uint16_t)self->home_region
+	                              : 0;
 	d->self.derp_map_serial = view->derp_map_serial;
 	if (view->trust != NULL)
 		d->self.trust = trust_ref(view->trust);

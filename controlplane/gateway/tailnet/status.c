@@ -315,6 +315,8 @@ member_netcheck_json(const struct member *m)
 const char *
 member_state_name(const struct member *m)
 {
+	if (store_is_logged_out(m->store))
+		return "NeedsLogin";
 	if (!store_is_wanted(m->store))
 		return store_has_node_key(m->store) && store_is_registered(m->store) ? "Stopped"
 		                                                                     : "NeedsLogin";
@@ -324,7 +326,8 @@ member_state_name(const struct member *m)
 		return "NeedsLogin";
 	if (m->map.self != NULL && !m->map.self->is_machine_authorized)
 		return "NeedsMachineAuth";
-	if (!member_is_running(m) || m->settled < m->wished || m->settled == 0)
+	if (m->login == LOGIN_TRYING || !member_is_running(m) || m->settled < m->wished ||
+		m->settled == 0)
 		return "Starting";
 	return "Running";
 }

@@ -177,15 +177,21 @@ on_endpoints(void *context, bool is_changed)
 }
 
 static void
+take_home(struct traversal *t, uint16_t region)
+{
+	t->home_region = region;
+	log_notice("home relay region=%u", region);
+	relays_set_home(t->relays, region, t->now);
+}
+
+static void
 on_report(void *context, const struct netcheck_report *report)
 {
 	struct traversal *t = context;
 
 	if (report->preferred_region > 0 && report->preferred_region <= UINT16_MAX &&
 		report->preferred_region != t->home_region) {
-		t->home_region = (uint16_t)report->preferred_region;
-		log_notice("home relay region=%u", t->home_region);
-		relays_set_home(t->relays, t->home_region, t->now);
+		take_home(t, (uint16_t)report->preferred_region);
 	}
 	facts_changed(t);
 }
@@ -327,6 +333,10 @@ traversal_take_self(struct traversal *t,
 	if (t->is_member)
 		return;
 	t->is_member = true;
+	// Where others look for us until the network has been looked at.
+	if (self->home_region != 0)
+		take_home(t, self->home_region);
+	own_endpoints_set_home(t->endpoints, self->home_region);
 	own_endpoints_start(t->endpoints, self->listen_port, now);
 	port_mapping_start(t->port_mapping, self->listen_port, now);
 }
@@ -387,10 +397,14 @@ traversal_adopt_path(struct traversal *t,
 	uint32_t number,
 	const struct endpoint *remote,
 	const struct addr *local,
+	bool in_doubt,
 	struct mono now)
 {
 	t->now = now;
-	paths_adopt(t->paths, number, remote, local, now);
+	if (in_doubt)
+		paths_remember(t->paths, number, remote, local, now);
+	else
+		paths_adopt(t->paths, number, remote, local, now);
 }
 
 /* --- packets --- */
@@ -439,18 +453,23 @@ traversal_send_relayed(struct traversal *t,
 	uint16_t region,
 	const struct public_key *to,
 	const uint8_t *data,
-	size_t len)
+	size_t len,
+	struct mono now)
 {
-	(void)relays_send(t->relays, region, to, data, len, t->now);
+	(void)relays_send(t->relays, region, to, data, len, now);
 }
 
 void
-traversal_relay_packet(struct traversal *t, uint32_t number, const uint8_t *data, size_t len)
+traversal_relay_packet(struct traversal *t,
+	uint32_t number,
+	const uint8_t *data,
+	size_t len,
+	struct mono now)
 {
 	const struct relayed_peer *to = number < t->n_relayed ? &t->relayed[number] : NULL;
 
 	if (to != NULL && to->region != 0)
-		(void)relays_send(t->relays, to->region, &to->key, data, len, t->now);
+		(void)relays_send(t->relays, to->region, &to->key, data, len, now);
 }
 
 void
@@ -518,9 +537,10 @@ traversal_dispatch(struct traversal *t, struct mono now)
 
 	t->now = now;
 	at = stream_set_dispatch(t->streams, now);
+	// Paths may want our endpoints looked at.
+	take_earlier(&at, paths_tick(t->paths, now));
 	take_earlier(&at, own_endpoints_tick(t->endpoints, now));
 	take_earlier(&at, port_mapping_dispatch(t->port_mapping, now));
-	take_earlier(&at, paths_tick(t->paths, now));
 	take_earlier(&at, relays_tick(t->relays, now));
 	if (!mono_is_never(t->facts_due) && mono_diff_ns(now, t->facts_due) >= 0)
 		tell_facts(t);

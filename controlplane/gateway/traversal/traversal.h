@@ -78,11 +78,12 @@ void traversal_take_peer(struct traversal *t,
 	const struct endpoint *endpoints,
 	struct mono now);
 void traversal_drop_peer(struct traversal *t, uint32_t number);
-/* What a predecessor used. */
+/* What a predecessor used; in_doubt: beside a relay. */
 void traversal_adopt_path(struct traversal *t,
 	uint32_t number,
 	const struct endpoint *remote,
 	const struct addr *local,
+	bool in_doubt,
 	struct mono now);
 
 /* A datagram.  True: it was disco or STUN, and is dealt with; false: WireGuard's.  May be changed.
@@ -103,9 +104,14 @@ void traversal_send_relayed(struct traversal *t,
 	uint16_t region,
 	const struct public_key *to,
 	const uint8_t *data,
-	size_t len);
+	size_t len,
+	struct mono now);
 /* A sealed packet that the data plane wants relayed. */
-void traversal_relay_packet(struct traversal *t, uint32_t number, const uint8_t *data, size_t len);
+void traversal_relay_packet(struct traversal *t,
+	uint32_t number,
+	const uint8_t *data,
+	size_t len,
+	struct mono now);
 /* The last packet to a member left then. */
 void traversal_active(struct traversal *t, uint32_t number, struct mono last_tx, struct mono now);
 

@@ -896,7 +896,7 @@ test_member_activity(void)
 	f.state->counters[0][number].last_tx_ns = g.now.ns;
 	gateway_run(&g, 2 * NS_PER_S);
 	tap_ok(g.n_active == 1 && g.last_member == number, "what is sent is said, once");
-	engine_reset_sessions(&g.engine, number);
+	engine_reset_sessions(&g.engine, number, g.now);
 	gateway_talk(&g);
 	tap_int(shm_keypairs_current(f.state->keypairs[number]), 0,
 		"a member that started anew has no session any more");
