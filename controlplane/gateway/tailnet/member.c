@@ -55,10 +55,22 @@ take_clock(struct member *m, const struct map_response *response)
 		m->clock_offset_s = offset;
 }
 
+// Until a map comes that knows a new key, the one at hand speaks of the old.
+static bool
+is_of_our_key(const struct member *m)
+{
+	struct node_key key;
+
+	if (m->map.self == NULL || !store_has_node_key(m->store))
+		return false;
+	key_public_node(store_node_key(m->store), &key);
+	return node_key_equal(&m->map.self->key, &key);
+}
+
 static void
 judge_own_key(struct member *m)
 {
-	bool expired = m->map.self != NULL && node_is_expired(m->map.self, member_wall(m));
+	bool expired = is_of_our_key(m) && node_is_expired(m->map.self, member_wall(m));
 
 	if (expired == m->self_expired)
 		return;
