@@ -85,7 +85,7 @@ say_success(const struct joining *j, const json_t *tailnet)
 	fprintf(stderr,
 		show_bool(tailnet, "connected") ? "sluice %s: connected to %s as %s\n"
 						: "sluice %s: %s does not answer, going on as %s "
-	                                          "with what was last known\n",
+						  "with what was last known\n",
 		j->o->command, show_text(tailnet, "server", "the server"),
 		show_text(self, "name", "?"));
 	if (json_is_object(netcheck) && !show_bool(netcheck, "udp"))
