@@ -25,11 +25,13 @@
 /* How packets that came through a relay show their origin; peer.md 0.1. */
 static const struct addr relay_addr = { ADDR_V4, { 127, 3, 3, 40 } };
 
-#define FACTS_PAUSE_NS (100 * NS_PER_MS) /* changes that come together are told together */
+#define FACTS_PAUSE_NS  (100 * NS_PER_MS) /* changes that come together are told together */
+#define ACTIVE_PAUSE_NS (500 * NS_PER_MS)
 
 struct relayed_peer { /* whom the data plane's packets for a relay are for */
 	struct public_key key;
-	uint16_t region; /* the last one chosen; packets under way may come after another choice */
+	uint16_t region;  /* the last one chosen; packets under way may come after another choice */
+	struct mono told; /* paths were told that packets leave */
 };
 
 struct traversal {
@@ -466,10 +468,16 @@ traversal_relay_packet(struct traversal *t,
 	size_t len,
 	struct mono now)
 {
-	const struct relayed_peer *to = number < t->n_relayed ? &t->relayed[number] : NULL;
+	struct relayed_peer *to = number < t->n_relayed ? &t->relayed[number] : NULL;
 
-	if (to != NULL && to->region != 0)
-		(void)relays_send(t->relays, to->region, &to->key, data, len, now);
+	if (to == NULL || to->region == 0)
+		return;
+	(void)relays_send(t->relays, to->region, &to->key, data, len, now);
+	// The counters would tell it within a second: a direct path is looked for sooner.
+	if (!mono_is_never(to->told) && mono_diff_ns(now, to->told) < ACTIVE_PAUSE_NS)
+		return;
+	to->told = now;
+	paths_sent(t->paths, number, now, now);
 }
 
 void
