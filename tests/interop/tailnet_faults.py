@@ -75,20 +75,21 @@ def run_kill(case):
         direct, relayed = traffic(a, gw, rate=1000, name="direct "), traffic(c, gw, rate=1000, name="relayed ")
         strayed = []
         for _ in range(kills):
-            time.sleep(0.4)
+            time.sleep(2.2)  # who lives shorter is started again with longer and longer pauses
             gw.wait_new("controlplane", gw.kill("controlplane"))
             wait_for(lambda: gw.tailnet().get("peers"), 20, "the control plane's status")
             if gw.path_to(a)[0] != "direct" or a.path_to(gw)[0] != "direct":
                 strayed.append((gw.path_to(a), a.path_to(gw)))
         time.sleep(2)
-        case.perfect(direct.stop(), f"{kills} kills of the control plane under 1,000 packets/s each way, direct: 0 lost")
+        # A path may change its family meanwhile, and packets then overtake each other.
+        case.perfect(direct.stop(), f"{kills} kills of the control plane under 1,000 packets/s each way, direct: 0 lost", reordered=True)
         case.equal(strayed, [], "the path stays direct")
         results = relayed.stop()
         for r in results:
             case.note(r)
         # The relay's connection is the control plane's: what is under way to it while it is dead is lost.
-        case.ok(all(r.received > r.sent * 0.3 and not r.duplicated and not r.corrupted for r in results),
-                "relayed: traffic goes on after each", "\n".join(map(str, results)))
+        case.ok(all(r.received > r.sent * 0.5 and r.largest_gap_ms < 4000 and not r.duplicated and not r.corrupted for r in results),
+                "relayed: traffic goes on within seconds after each", "\n".join(map(str, results)))
         flow = traffic(c, gw, rate=1000, name="afterwards ")
         time.sleep(3)
         case.perfect(flow.stop(), "and nothing is lost afterwards, through the relay")
