@@ -215,8 +215,10 @@ on_address(struct router_client *r, const struct portmap_response *response, str
 	bool usable = response->result == PORTMAP_OK &&
 	              portmap_address_is_usable(&response->external.addr);
 
-	if (response->result == PORTMAP_BAD_VERSION) {
-		r->pcp = TRI_FALSE; // it speaks NAT-PMP, and complains of our PCP
+	if (response->result == PORTMAP_BAD_VERSION) { // it complains of our PCP
+		if (r->awaits_announce)
+			r->pcp = TRI_FALSE;
+		r->awaits_announce = false;
 		return;
 	}
 	if (!r->awaits_address)
@@ -235,14 +237,15 @@ on_address(struct router_client *r, const struct portmap_response *response, str
 static void
 on_announce(struct router_client *r, const struct portmap_response *response, struct mono now)
 {
-	if (!r->awaits_announce)
+	bool complains = response->result == PORTMAP_BAD_VERSION; // of our NAT-PMP
+	bool *awaits = complains ? &r->awaits_address : &r->awaits_announce;
+
+	if (!*awaits)
 		return;
-	r->awaits_announce = false;
-	r->pcp = TRI_FALSE;
-	if (response->result == PORTMAP_OK || response->result == PORTMAP_BAD_VERSION)
-		r->pcp = TRI_TRUE;
-	if (response->result == PORTMAP_BAD_VERSION)
-		r->pmp = TRI_FALSE; // it speaks PCP, and complains of our NAT-PMP
+	*awaits = false;
+	r->pcp = complains || response->result == PORTMAP_OK ? TRI_TRUE : TRI_FALSE;
+	if (complains)
+		r->pmp = TRI_FALSE;
 	if (r->state == ROUTER_PROBING && r->pcp == TRI_TRUE && r->pmp == TRI_FALSE)
 		ask(r, now);
 }
@@ -315,11 +318,11 @@ on_mapped_due(struct router_client *r, struct mono now)
 		enter(r, ROUTER_ASKING, now);
 		return;
 	}
+	r->next = mono_add_ns(now, ROUTER_CHECK_NS);
 	if (r->protocol == PORTMAP_PCP)
 		send_announce(r);
 	else
 		send_address_request(r);
-	r->next = mono_add_ns(now, ROUTER_CHECK_NS);
 }
 
 static struct mono
