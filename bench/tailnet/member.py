@@ -124,7 +124,7 @@ class MapServer:
     def __init__(self, net, program):
         self.net = net
         self.process = net.spawn(net.ctl, [program, "-listen", SERVER, "-commands", COMMANDS, "-derp", "198.18.1.2:443",
-                                           "-stun", "3478", "-peers", "1"], "mapserver")
+                                           "-derp-name", "rly.lab.test", "-stun", "3478", "-peers", "1"], "mapserver")
         wait_for(lambda: '"ready"' in self.process.text(), 10, "mapserver")
 
     def ask(self, command):

@@ -3,7 +3,7 @@
 // mapserver is a coordination server for tests: the real transport (Noise, HTTP/2, zstd) by the reference's own code, and
 // maps of any size, which it changes when it is told to.
 //
-//	mapserver -listen 198.18.0.2:80 -commands 127.0.0.1:8080 -derp 198.18.0.2:3340 -stun 3478
+//	mapserver -listen 198.18.0.2:80 -commands 127.0.0.1:8080 -derp 198.18.1.2:443 -derp-name rly.lab.test -stun 3478
 //
 // Whoever registers is let in, with any auth key or none, and gets an address 100.64.0.N. Members see each other, and as
 // many peers besides as were asked for, which do not exist: addresses from 100.65.0.1 on, with keys made from their
@@ -471,11 +471,12 @@ func (s *server) commands() http.Handler {
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "where members come")
 	commands := flag.String("commands", "127.0.0.1:8081", "where commands come")
-	derp := flag.String("derp", "", "address and port of a relay without TLS certificate, or nothing")
+	derp := flag.String("derp", "", "address and port of a relay, whose certificate nobody checks; or nothing")
+	derpName := flag.String("derp-name", "", "its host name, as its certificate has it")
 	stun := flag.Int("stun", -1, "its STUN port")
 	n := flag.Int("peers", 0, "peers that do not exist")
 	flag.Parse()
-	s := &server{private: key.NewMachine(), derpMap: relays(*derp, *stun), members: map[key.NodePublic]*member{}, n: *n,
+	s := &server{private: key.NewMachine(), derpMap: relays(*derp, *derpName, *stun), members: map[key.NodePublic]*member{}, n: *n,
 		removed: map[tailcfg.NodeID]bool{}}
 	outer := http.NewServeMux()
 	outer.HandleFunc("/key", s.serveKey)

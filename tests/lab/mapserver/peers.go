@@ -59,14 +59,17 @@ func peer(id tailcfg.NodeID) *tailcfg.Node {
 }
 
 // relays is a map of one region. Without an address it is one that nobody can reach.
-func relays(derp string, stun int) *tailcfg.DERPMap {
+func relays(derp, name string, stun int) *tailcfg.DERPMap {
 	at, err := netip.ParseAddrPort(derp)
 	if err != nil {
 		at = netip.MustParseAddrPort("192.0.2.1:443")
 	}
+	if name == "" {
+		name = at.Addr().String()
+	}
 	return &tailcfg.DERPMap{OmitDefaultRegions: true, Regions: map[int]*tailcfg.DERPRegion{900: {
 		RegionID: 900, RegionCode: "lab", RegionName: "Lab", Nodes: []*tailcfg.DERPNode{{
-			Name: "900a", RegionID: 900, HostName: at.Addr().String(), IPv4: at.Addr().String(), IPv6: "none",
+			Name: "900a", RegionID: 900, HostName: name, IPv4: at.Addr().String(), IPv6: "none",
 			DERPPort: int(at.Port()), STUNPort: stun, InsecureForTests: true,
 		}},
 	}}}
