@@ -85,7 +85,8 @@ take_channel(const uint8_t *data, size_t len, size_t step, bool open)
 	memset(ephemeral.bytes, 0x22, KEY_LEN);
 	memset(control.bytes, 0x33, KEY_LEN);
 	key_public(&server, &control);
-	must(channel_begin(&c, &machine, &server, &ephemeral, "a:1", request, &request_len) == 0);
+	must(channel_begin(&c, 116, &machine, &server, &ephemeral, "a:1", request, &request_len) ==
+		0);
 	if (open)
 		c.state = CHANNEL_EARLY; // records under a key of zeros
 	while (at < len && have < sizeof(kept) - 256) {

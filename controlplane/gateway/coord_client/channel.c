@@ -8,13 +8,13 @@
 
 #include "lib/base/err.h"
 #include "lib/base/secret.h"
-#include "lib/tailnet/capver.h"
 #include "lib/tailnet/register.h"
 
 #define PROTOCOL "tailscale-control-protocol"
 
 int
 channel_begin(struct channel *c,
+	uint16_t version,
 	const struct secret_key *machine,
 	const struct public_key *server,
 	const struct secret_key *ephemeral,
@@ -29,7 +29,7 @@ channel_begin(struct channel *c,
 	memset(c, 0, sizeof(*c));
 	c->machine = *machine;
 	err = control_initiation_create(
-		TAILNET_CAPVER, machine, server, ephemeral, initiation, &c->handshake);
+		version, machine, server, ephemeral, initiation, &c->handshake);
 	if (err < 0)
 		return err;
 	len = snprintf(ret_request, CHANNEL_REQUEST_MAX_LEN,

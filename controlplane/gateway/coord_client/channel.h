@@ -47,10 +47,11 @@ struct channel_calls {
 };
 
 /*
- * Begin.  authority: "host:port"; ret_request: without a terminating zero.
- * 0, ERR_BAD_KEY (the server's), ERR_BAD_FORMAT (authority).
+ * Begin.  version: the capability version; authority: "host:port"; ret_request: without a
+ * terminating zero. 0, ERR_BAD_KEY (the server's), ERR_BAD_FORMAT (authority).
  */
 [[nodiscard]] int channel_begin(struct channel *c,
+	uint16_t version,
 	const struct secret_key *machine,
 	const struct public_key *server,
 	const struct secret_key *ephemeral,

@@ -10,6 +10,7 @@
 #include "controlplane/gateway/secret_memory.h"
 #include "lib/base/err.h"
 #include "lib/base/secret.h"
+#include "lib/tailnet/capver.h"
 
 #define READY_NS (10 * NS_PER_S)
 
@@ -196,7 +197,7 @@ begin_channel(struct control *c,
 	if (c->channel == NULL)
 		return -ENOMEM;
 	key_generate(&ephemeral);
-	err = channel_begin(c->channel, machine, server, &ephemeral,
+	err = channel_begin(c->channel, TAILNET_CAPVER, machine, server, &ephemeral,
 		server_url_authority(url, true, authority), c->request, &c->request_len);
 	secret_wipe(&ephemeral, sizeof(ephemeral));
 	return err;

@@ -16,7 +16,7 @@
 #include "controlplane/gateway/stream/set.h"
 
 #define MAX_THREADS 4
-#define STACK_LEN   (256u << 10)
+#define STACK_LEN   (1u << 20) // of addresses; name services are generous
 
 struct lookup {
 	TAILQ_ENTRY(lookup) entry; /* of waiting or answered */
