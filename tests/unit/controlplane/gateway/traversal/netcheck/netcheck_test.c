@@ -170,21 +170,23 @@ test_dead_region(void)
 	world_destroy(w);
 }
 
-// 30 minutes of traffic: two regions that differ by less than their jitter.
+// Two hours of traffic: two regions, of which now one and now the other is a little nearer, for
+// longer than the memory of five minutes.
 static void
 test_no_flapping(void)
 {
 	struct world *w = world_create();
 
-	world_add(w, "a.example", "198.51.100.1:3478", NULL, 22);
-	world_add(w, "b.example", "198.51.100.2:3478", NULL, 20);
-	w->jitter_ns = 12 * NS_PER_MS;
+	world_add(w, "a.example", "198.51.100.1:3478", NULL, 24);
+	world_add(w, "b.example", "198.51.100.2:3478", NULL, 21);
+	w->jitter_ns = 2 * NS_PER_MS;
 	begin(w, false);
-	for (unsigned i = 0; i < 180; i++) {
+	for (unsigned i = 0; i < 720; i++) {
+		w->servers[0].rtt_ns = (i / 45 % 2 == 0 ? 24 : 18) * NS_PER_MS;
 		own_endpoints_active(w->own, w->now);
 		world_run(w, 10 * NS_PER_S);
 	}
-	tap_ok(w->n_reports > 60 && w->n_reports < 100, "a look every 20 to 26 s (%zu)",
+	tap_ok(w->n_reports > 260 && w->n_reports < 370, "a look every 20 to 26 s (%zu)",
 		w->n_reports);
 	tap_int((long long)w->n_homes, 0, "changes of home between two near regions");
 	world_destroy(w);
