@@ -243,6 +243,7 @@ fill_facts(struct traversal *t, struct traversal_facts *f)
 {
 	const struct own_endpoint *own;
 	const struct netcheck_report *report = own_endpoints_report(t->endpoints);
+	struct port_mapping_facts mapping;
 	bool is_fresh;
 
 	f->n_endpoints = own_endpoints_get(t->endpoints, t->now, &own, &is_fresh);
@@ -252,6 +253,12 @@ fill_facts(struct traversal *t, struct traversal_facts *f)
 	f->has_report = report != NULL;
 	if (report != NULL)
 		f->report = *report;
+	// Routers take longer to answer than a round of STUN.
+	port_mapping_facts(t->port_mapping, &mapping);
+	f->report.upnp = mapping.upnp;
+	f->report.pmp = mapping.pmp;
+	f->report.pcp = mapping.pcp;
+	f->report.mapped = mapping.external;
 	f->home_region = t->home_region;
 	while (f->n_relays < FACTS_MAX_RELAYS &&
 		relays_facts(t->relays, f->n_relays, &f->relays[f->n_relays]))
