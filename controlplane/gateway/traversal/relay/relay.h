@@ -27,6 +27,8 @@
 #define RELAY_MAX_RESTART_NS (30 * NS_PER_S) /* that a server may ask for */
 #define RELAY_MAX_AGE_NS \
 	(3 * NS_PER_S) /* of a packet in a queue, but for one that a new connection is made for */
+#define RELAY_PACE      24 /* packets of data at once, and in each RELAY_PACE_NS */
+#define RELAY_PACE_NS   (1 * NS_PER_MS)
 #define RELAY_BATCH_LEN 16384 /* a full TLS record */
 #define RELAY_BATCH_MIN 64
 
@@ -75,7 +77,8 @@ struct relay {
 
 	/* What is to be sent. */
 	struct send_queue urgent, data;
-	uint8_t *batch; /* RELAY_BATCH_LEN bytes while there is a stream */
+	struct mono paced; /* in so much time what was sent is what may have been sent till then */
+	uint8_t *batch;    /* RELAY_BATCH_LEN bytes while there is a stream */
 	size_t batch_len;
 	int64_t limit_per_s, limit_burst; /* 0: none */
 	double tokens;

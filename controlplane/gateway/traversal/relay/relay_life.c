@@ -257,6 +257,8 @@ tick_proven(struct relay *relay, struct mono now, struct mono *next)
 		relay_stop(relay, "nothing was sent there for a minute", now);
 	} else {
 		relay_pump(relay, now);
+		if (relay->data.n > 0) // what does not wait for the stream waits for its time
+			(void)is_due(relay->paced, now, next);
 	}
 }
 
