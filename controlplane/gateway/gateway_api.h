@@ -102,7 +102,8 @@
  *                "global_v6" (endpoint or null),"mapping_varies" (bool or null),"port_mapping":
  *                ["UPnP","NAT-PMP","PCP"],"mapped" (endpoint or null),"preferred_region",
  *                "regions":[{"id","code","name","latency_ms","latency_v4_ms","latency_v6_ms",
- *                "latency_https_ms"}]}; latencies are null where nothing answered
+ *                "latency_https_ms"}],"report":{the same with tailscale's names and units}};
+ *                latencies are null where nothing answered
  *     peers      [{"name","host_name","addresses","node_key","os","user" (login name),"tags",
  *                "online" (bool or null),"last_seen" (RFC 3339 or null),"key_expiry","expired",
  *                "routes":[] (subnets in use through it),"path":{"kind" ("direct", "relay", "both",

@@ -139,8 +139,9 @@ void netcheck_net_info(const struct netcheck_report *report,
  */
 bool netcheck_is_same_place(const struct netcheck_report *a, const struct netcheck_report *b);
 /*
- * "netcheck" as gateway_api.h describes it, but for "age_s"; map (NULL: none) gives the names of
- * regions.  The caller's; NULL: no memory.
+ * "netcheck" as gateway_api.h describes it, but for "age_s", and as "report" the same with the
+ * reference's names and units ("PreferredDERP", latencies in ns); map (NULL: none) gives the names
+ * of regions.  The caller's; NULL: no memory.
  */
 json_t *netcheck_report_json(const struct netcheck_report *report, const struct derp_map *map);
 

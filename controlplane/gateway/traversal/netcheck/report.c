@@ -4,6 +4,9 @@
  */
 
 #include "controlplane/gateway/traversal/netcheck/netcheck.h"
+
+#include <stdio.h>
+
 #include "controlplane/gateway/traversal/netcheck/probe_plan.h"
 
 static enum tri
@@ -126,15 +129,84 @@ regions_json(const struct netcheck_report *report, const struct derp_map *map)
 	return list;
 }
 
+/* --- with the reference's names (its net/netcheck, Report) --- */
+
+enum latency_of {
+	LATENCY_BEST,
+	LATENCY_V4,
+	LATENCY_V6,
+};
+
+static json_t *
+latencies_named(const struct netcheck_report *report, enum latency_of which)
+{
+	json_t *o = json_object();
+	char name[16];
+
+	for (size_t i = 0; i < report->n_regions; i++) {
+		const struct netcheck_region *r = &report->regions[i];
+		int64_t us = which == LATENCY_V4   ? r->v4_us
+		             : which == LATENCY_V6 ? r->v6_us
+		                                   : netcheck_latency_us(r);
+
+		snprintf(name, sizeof(name), "%d", r->region_id);
+		if (us > 0)
+			(void)json_object_set_new(o, name, json_integer(us * NS_PER_US));
+	}
+	return o;
+}
+
+static json_t *
+globals_named(const struct netcheck_global *globals, size_t n)
+{
+	json_t *o = json_object();
+	char text[ADDR_TEXT_LEN];
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_object_set_new(o, endpoint_format(&globals[i].endpoint, text),
+			json_integer(globals[i].n_seen));
+	return o;
+}
+
+static json_t *
+endpoint_named(const struct endpoint *e)
+{
+	char text[ADDR_TEXT_LEN] = "";
+
+	return json_string(e->addr.family != ADDR_NONE ? endpoint_format(e, text) : text);
+}
+
+static json_t *
+report_named(const struct netcheck_report *r)
+{
+	json_t *o = json_pack("{s:b, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o}", "UDP", r->udp,
+		"IPv6", r->ipv6, "IPv4", r->ipv4, "IPv6CanSend", r->ipv6_can_send, "IPv4CanSend",
+		r->ipv4_can_send, "OSHasIPv6", r->os_has_ipv6, "MappingVariesByDestIP",
+		tri_json(r->mapping_varies), "UPnP", tri_json(r->upnp), "PMP", tri_json(r->pmp),
+		"PCP", tri_json(r->pcp));
+	json_t *more = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "PreferredDERP",
+		(json_int_t)r->preferred_region, "RegionLatency", latencies_named(r, LATENCY_BEST),
+		"RegionV4Latency", latencies_named(r, LATENCY_V4), "RegionV6Latency",
+		latencies_named(r, LATENCY_V6), "GlobalV4Counters",
+		globals_named(r->globals_v4, r->n_globals_v4), "GlobalV6Counters",
+		globals_named(r->globals_v6, r->n_globals_v6), "GlobalV4",
+		endpoint_named(&r->global_v4), "GlobalV6", endpoint_named(&r->global_v6));
+
+	(void)json_object_update(o, more);
+	json_decref(more);
+	return o;
+}
+
 json_t *
 netcheck_report_json(const struct netcheck_report *report, const struct derp_map *map)
 {
-	return json_pack("{s:b, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "udp",
-		report->udp, "ipv4", report->ipv4, "ipv6", report->ipv6, "ipv4_can_send",
+	return json_pack("{s:b, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}",
+		"udp", report->udp, "ipv4", report->ipv4, "ipv6", report->ipv6, "ipv4_can_send",
 		report->ipv4_can_send, "ipv6_can_send", report->ipv6_can_send, "os_has_ipv6",
 		report->os_has_ipv6, "global_v4", endpoint_json(&report->global_v4), "global_v6",
 		endpoint_json(&report->global_v6), "mapping_varies",
 		tri_json(report->mapping_varies), "port_mapping", router_json(report), "mapped",
 		endpoint_json(&report->mapped), "preferred_region",
-		(json_int_t)report->preferred_region, "regions", regions_json(report, map));
+		(json_int_t)report->preferred_region, "regions", regions_json(report, map),
+		"report", report_named(report));
 }

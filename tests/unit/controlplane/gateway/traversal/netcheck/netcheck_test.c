@@ -333,7 +333,7 @@ test_json(void)
 	struct world *w = three_regions();
 	struct region_latency latencies[NETCHECK_MAX_LATENCIES];
 	struct net_info info;
-	json_t *o;
+	json_t *o, *o2;
 
 	w->nat = WORLD_NAT_STABLE;
 	begin(w, false);
@@ -351,6 +351,14 @@ test_json(void)
 			json_is_null(json_object_get(o, "mapped")) &&
 			json_array_size(json_object_get(o, "regions")) == 3,
 		"and the rest");
+	o2 = json_object_get(o, "report");
+	tap_int(json_integer_value(json_object_get(json_object_get(o2, "RegionLatency"), "1")),
+		20000000, "and with the reference's names: latency in ns");
+	tap_ok(json_is_true(json_object_get(o2, "UDP")) &&
+			json_integer_value(json_object_get(o2, "PreferredDERP")) == 1 &&
+			json_integer_value(json_object_get(
+				json_object_get(o2, "GlobalV4Counters"), "203.0.113.7:50001")) == 3,
+		"and what goes with it");
 	json_decref(o);
 	world_destroy(w);
 }
