@@ -28,7 +28,7 @@
 #define RELAY_MAX_AGE_NS \
 	(3 * NS_PER_S) /* of a packet in a queue, but for one that a new connection is made for */
 #define RELAY_PACE      24 /* packets of data at once, and in each RELAY_PACE_NS */
-#define RELAY_PACE_NS   (1 * NS_PER_MS)
+#define RELAY_PACE_NS   (NS_PER_MS / 2)
 #define RELAY_BATCH_LEN 16384 /* a full TLS record */
 #define RELAY_BATCH_MIN 64
 
