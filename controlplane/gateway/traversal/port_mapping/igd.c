@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/crypto/key.h"
 #include "lib/traversal/portmap.h"
@@ -22,6 +25,8 @@
 #define FAULT_PERMANENT 725 /* only permanent leases are supported */
 #define PORT_TEXT_LEN   6
 #define LIFE_TEXT_LEN   12
+
+#define SPARE_DESCRIPTORS 128 /* that other threads may open meanwhile */
 
 struct igd { /* one that was found */
 	struct UPNPUrls urls;
@@ -63,6 +68,17 @@ only_of_router(struct UPNPDev *list, const struct addr *router)
 	}
 	freeUPNPDevlist(others);
 	return kept;
+}
+
+// The library calls select(), which ends the process for descriptors beyond its set.
+static bool
+can_select(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 && fd < FD_SETSIZE - SPARE_DESCRIPTORS;
 }
 
 static bool
@@ -181,7 +197,7 @@ igd_map(const struct upnp_question *q, struct igd_mapping *mapping)
 	struct upnp_answer answer = {};
 	struct igd *igd = calloc(1, sizeof(*igd));
 
-	if (igd == NULL || !find(q, igd)) {
+	if (igd == NULL || !can_select() || !find(q, igd)) {
 		free(igd);
 		return answer;
 	}
@@ -199,7 +215,7 @@ igd_delete(struct igd_mapping *mapping)
 {
 	char port[PORT_TEXT_LEN];
 
-	if (mapping->external_port == 0)
+	if (mapping->external_port == 0 || !can_select())
 		return;
 	snprintf(port, sizeof(port), "%u", mapping->external_port);
 	(void)UPNP_DeletePortMapping(mapping->control_url, mapping->service, port, "UDP", NULL);

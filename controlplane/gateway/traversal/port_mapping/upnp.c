@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -68,7 +69,10 @@ run(void *context)
 	struct upnp *u = context;
 	struct igd_mapping mapping = {};
 	bool is_orphan;
+	sigset_t all;
 
+	sigfillset(&all); // the library writes to connections that may be closed: no SIGPIPE
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	pthread_mutex_lock(&u->lock);
 	for (;;) {
 		if (u->wants_delete)
