@@ -29,6 +29,7 @@
 #define SNAPSHOT_SLICE    1024
 #define MAX_PATH_VIEWS    256
 #define STAMPS_EVERY_NS   (5 * NS_PER_S)
+#define MEMBERS_SLICE     1024            /* peers that the traversal is told about in one round */
 #define RING_RETRY_NS     (2 * NS_PER_MS) /* while something waits for room in the command ring */
 
 enum source {
@@ -69,6 +70,9 @@ struct wire {
 	bool everything_applied;
 	bool wire_open; /* datagrams are read */
 	bool adopted;   /* the data plane knew peers when we came */
+
+	size_t next_member;            /* of `desired`: whom the traversal is told about next */
+	bool members_due, publish_due; /* what of `desired` is left for the next rounds */
 
 	struct inside_ping inside[MAX_INSIDE];
 	struct snapshot *snapshot; /* under way */
@@ -281,9 +285,24 @@ publish(struct wire *w)
 	publisher_wish(&w->publisher, rows, w->number);
 }
 
-// The same peers by the same numbers as the engine's.
 static void
-take_members(struct wire *w)
+take_member(struct wire *w, const struct desired_peer *from)
+{
+	struct peer *p = from->is_member ? peers_find(&w->engine.peers, &from->public_key) : NULL;
+
+	if (p == NULL)
+		return;
+	traversal_take_peer(w->traversal, p->number, from,
+		w->desired->endpoints + from->first_endpoint, w->now);
+	if (p->has_noted_path)
+		traversal_adopt_path(
+			w->traversal, p->number, &p->endpoint, &p->local, p->relay, w->now);
+	p->has_noted_path = false;
+}
+
+// The same peers by the same numbers as the engine's.  Those that leave are forgotten at once.
+static void
+begin_members(struct wire *w)
 {
 	const struct desired *d = w->desired;
 
@@ -293,19 +312,31 @@ take_members(struct wire *w)
 		p = peers_next(&w->engine.peers, p->number + 1))
 		if (p->is_member && p->state != PEER_WANTED)
 			traversal_drop_peer(w->traversal, p->number);
-	for (size_t i = 0; i < d->n_peers; i++) {
-		const struct desired_peer *from = &d->peers[i];
-		struct peer *p =
-			from->is_member ? peers_find(&w->engine.peers, &from->public_key) : NULL;
+	w->next_member = 0;
+	w->members_due = true;
+	w->publish_due = false;
+}
 
-		if (p == NULL)
-			continue;
-		traversal_take_peer(
-			w->traversal, p->number, from, d->endpoints + from->first_endpoint, w->now);
-		if (p->has_noted_path)
-			traversal_adopt_path(
-				w->traversal, p->number, &p->endpoint, &p->local, p->relay, w->now);
-		p->has_noted_path = false;
+/*
+ * What is desired, part by part, round by round: ten thousand peers at once would keep pongs
+ * waiting.  Few are taken over in the round in which they came.
+ */
+static void
+continue_desired(struct wire *w)
+{
+	const struct desired *d = w->desired;
+
+	for (size_t i = 0; w->members_due && i < MEMBERS_SLICE && w->next_member < d->n_peers; i++)
+		take_member(w, &d->peers[w->next_member++]);
+	if (w->members_due && w->next_member == d->n_peers) {
+		w->members_due = false;
+		w->publish_due = true;
+		if (d->n_peers > MEMBERS_SLICE)
+			return;
+	}
+	if (w->publish_due) {
+		w->publish_due = false;
+		publish(w);
 	}
 }
 
@@ -316,11 +347,13 @@ take_desired(struct wire *w)
 
 	if (w->desired == NULL || w->engine.known_boot == 0)
 		return;
+	w->everything_applied = false;
 	err = engine_take_desired(&w->engine, w->desired, w->now);
 	if (err < 0)
 		log_err("not every peer could be added, some are left out: %s", err_str(err));
-	take_members(w);
-	publish(w);
+	begin_members(w);
+	if (w->desired->n_peers <= MEMBERS_SLICE)
+		continue_desired(w);
 }
 
 static void
@@ -763,7 +796,7 @@ next_round(struct wire *w, struct mono engine_due)
 		take_earlier(&at, w->attach.retry_at);
 	if (dataplane_is_waiting(&w->dp) || publisher_is_talking(&w->publisher))
 		take_earlier(&at, mono_add_ns(w->now, RING_RETRY_NS));
-	if (w->snapshot != NULL)
+	if (w->snapshot != NULL || w->members_due || w->publish_due)
 		at = w->now;
 	return at;
 }
@@ -833,6 +866,7 @@ run_once(struct wire *w)
 	publisher_pump(&w->publisher);
 	dataplane_flush(&w->dp);
 	open_wire(w);
+	continue_desired(w);
 	continue_snapshot(w);
 	if (w->engine.stamps_changed && mono_diff_ns(w->now, w->stamps_sent) >= STAMPS_EVERY_NS)
 		send_stamps(w);
