@@ -64,13 +64,19 @@ test_forms(void)
 
 /* --- keep-alives, the watchdog, updates --- */
 
+static struct control_request map_stream; // the last one; its body is not used
+
 static void
 answer_with_keep_alives(void *context, const struct control_request *r)
 {
 	rig_answer(context, r);
-	if (r->kind == CONTROL_MAP_STREAM)
+	if (r->kind == CONTROL_MAP_STREAM) {
+		map_stream = *r;
 		for (int i = 0; i < 5; i++)
 			control_answer_map(r, KEEP_ALIVE, strlen(KEEP_ALIVE), i < 3 ? 1 : 0, true);
+	}
+	if (r->kind == CONTROL_MAP_UPDATE && rig.n_update > 1)
+		control_answer_map(&map_stream, KEEP_ALIVE, strlen(KEEP_ALIVE), 1, true);
 }
 
 static bool
@@ -80,6 +86,15 @@ has_keep_alives(const struct rig *r)
 
 	coord_client_facts(r->client, &facts);
 	return facts.n_keep_alives == 5;
+}
+
+static bool
+has_another_keep_alive(const struct rig *r)
+{
+	struct coord_facts facts;
+
+	coord_client_facts(r->client, &facts);
+	return facts.n_keep_alives == 6;
 }
 
 static bool
@@ -123,7 +138,12 @@ test_watchdog(void)
 	rig.ahead_ns = 119 * NS_PER_S;
 	rig_turn(&rig, 50);
 	tap_ok(!rig_has_failed(&rig), "119 s of silence are nothing");
-	rig.ahead_ns = 122 * NS_PER_S;
+	coord_client_update(rig.client);
+	(void)rig_until(&rig, has_another_keep_alive, 5000);
+	rig.ahead_ns = 237 * NS_PER_S;
+	rig_turn(&rig, 50);
+	tap_ok(!rig_has_failed(&rig), "nor are 118 s after a keep-alive");
+	rig.ahead_ns = 241 * NS_PER_S;
 	tap_ok(rig_until(&rig, is_silent, 1000),
 		"after 120 s without a message the stream is ended");
 	tap_ok(rig_until(&rig, has_second_stream, 5000) && rig.n_register == 1,
