@@ -47,8 +47,9 @@ GUEST_TOO = policy(OUT, ("lab@", "tag:gw:80", "tcp"), ("tag:guest", "tag:gw:80",
 
 
 def arrived(source, sink, address, seconds=1):
-    """How many of some numbered packets came through."""
-    return lab.Flow(source.host, sink.host, [address], 200, 1, 100, seconds, "probe").result(patience=0.5).received
+    """The share of some numbered packets that came through."""
+    r = lab.Flow(source.host, sink.host, [address], 200, 1, 100, seconds, "probe").result(patience=0.5)
+    return r.received / r.sent
 
 
 def run_policy(case):
@@ -63,7 +64,7 @@ def run_policy(case):
         for family in (4, 6):
             case.equal(a.fetch(gw, 81, 2, family), None, f"TCP to another port does not, v{family}")
             case.equal(guest.fetch(gw, 80, 2, family), None, f"nor from another node to 80, v{family}")
-        case.ok(all(arrived(a, gw, to) > 150 for to in gw.addresses), "UDP to ports that are allowed passes")
+        case.ok(all(arrived(a, gw, to) > 0.75 for to in gw.addresses), "UDP to ports that are allowed passes")
         case.ok(not any(arrived(guest, gw, to) for to in gw.addresses), "UDP from who may not does not")
         case.ok(a.host.ping(gw.ip4, 2) == 2 and a.host.ping(gw.ip6, 2) == 2, "ping of who may anything")
         case.ok(not guest.host.ping(gw.ip4, 2, wait=3), "no ping of who may nothing")
@@ -82,7 +83,7 @@ def change_under_traffic(case, net, gw, a, guest):
     flow = lab.Flow(a.host, gw.host, [gw.ip4, gw.ip6], 300, 2, 100, None, "allowed")
     time.sleep(1)
     before = flow.state()["received"]
-    case.ok(before > 100, "UDP flows before the policy changes", before)
+    case.ok(before > 20, "UDP flows before the policy changes", before)
     net.set_policy(WEB_ONLY)
 
     def quiet():
