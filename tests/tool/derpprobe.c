@@ -407,8 +407,8 @@ main(int argc, char **argv)
 	struct options o = parse(argc, argv);
 	struct client a = { .name = "a", .other = NULL }, b = { .name = "b", .other = &a };
 	struct derp_map *map = read_map(o.map);
-	struct trust *trust;
-	struct stream_set *set;
+	struct trust *trust = NULL;
+	struct stream_set *set = NULL;
 	bool ok;
 
 	log_init("derpprobe", LOG_LEVEL_WARNING);

@@ -307,7 +307,7 @@ stock_deliver_relayed(struct stock_peer *p,
 	size_t len)
 {
 	uint8_t copy[2048];
-	struct datagram d = { .remote = { { ADDR_V4, { 127, 3, 3, 40 } }, 9 },
+	struct datagram d = { .remote = { .addr = { ADDR_V4, { 127, 3, 3, 40 } }, .port = 9 },
 		.relayed_from = from,
 		.data = copy,
 		.len = len };
