@@ -44,10 +44,11 @@
  *         (in use),"rx_bytes","tx_bytes","latency_ms","nodes":[{"name","host_name","ipv4","ipv6",
  *         "derp_port","stun_port","stun_only"}]}]}; state: for people, "" for one without
  * connection
- *     {"cmd":"paths"}    {"ok":true,"peers":[{"name","node_key","disco_key","home_region",
- *         "direct" (endpoint, null),"local","latency_ms","trusted_ms" (left),"relay"
- * (bool),"region",
- *         "candidates":[{"endpoint","sources":["..."],"latency_ms","ping_age_ms","pong_age_ms"}]}]}
+ *     {"cmd":"paths"}    {"ok":true,"peers":[{"name","node_key","home_region","direct" (endpoint),
+ *         "local","latency_ms","trusted_ms" (left),"relay" (bool),"region","active" (bool),
+ *         "candidates":[{"endpoint","sources":["map","call-me-maybe","ping"],"latency_ms",
+ *         "ping_age_ms","pong_age_ms"}]}]}: those that a path was looked for, 256 at most; null
+ *         where there is no value
  *
  * "prefs": login_server, hostname (text; "" the host's own), accept_routes, accept_dns, shields_up,
  * snat_subnet_routes (bool), advertise_routes (["prefix"]), advertise_tags (["tag:name"]), ca_file

@@ -62,10 +62,8 @@ fill_register(void *context, enum coord_register_reason reason, struct register_
 	key_public_node(
 		reason == COORD_REGISTER_LOGOUT ? store_node_key(m->store) : key_to_register(m),
 		&r->node_key);
-	if (m->has_fresh_key && reason != COORD_REGISTER_LOGOUT) {
-		if (store_has_node_key(m->store))
-			key_public_node(store_node_key(m->store), &r->old_node_key);
-	}
+	if (m->has_fresh_key && reason != COORD_REGISTER_LOGOUT && member_is_registered(m))
+		key_public_node(store_node_key(m->store), &r->old_node_key);
 	memcpy(r->lock_key, store_lock_public(m->store), TAILKEY_LEN);
 	if (m->auth_key[0] != '\0')
 		r->auth_key = m->auth_key;
@@ -153,6 +151,20 @@ is_alive(void *context)
 	return m->setup.calls.is_alive(m->setup.calls.context);
 }
 
+void
+member_forget_map(struct member *m)
+{
+	uint64_t seed;
+
+	random_bytes(&seed, sizeof(seed));
+	netmap_fini(&m->map);
+	netmap_init(&m->map, seed);
+	m->self_expired = m->from_disk = false;
+	acl_block_unref(m->filter);
+	m->filter = NULL;
+	m->wish_due = true;
+}
+
 static void
 forget_registration(struct member *m)
 {
@@ -160,13 +172,8 @@ forget_registration(struct member *m)
 	store_forget_node(m->store);
 	store_set_logged_out(m->store, true);
 	map_cache_remove(m->cache);
-	netmap_fini(&m->map);
-	netmap_init(&m->map, 0);
-	m->self_expired = m->from_disk = false;
-	acl_block_unref(m->filter);
-	m->filter = NULL;
+	member_forget_map(m);
 	m->login = LOGIN_NONE;
-	m->wish_due = true;
 	save(m);
 }
 
@@ -181,6 +188,13 @@ on_logged_out(void *context, bool server_knows)
 }
 
 /* --- connecting --- */
+
+bool
+member_is_registered(const struct member *m)
+{
+	return store_has_node_key(m->store) && store_is_registered(m->store) &&
+	       strcmp(store_login_server(m->store), m->prefs.login_server) == 0;
+}
 
 static int
 make_client(struct member *m)
@@ -215,7 +229,7 @@ take_configured_auth_key(struct member *m)
 void
 member_connect(struct member *m, bool force)
 {
-	bool is_registered = store_has_node_key(m->store) && store_is_registered(m->store);
+	bool is_registered = member_is_registered(m);
 	int err = make_client(m);
 
 	if (err < 0) {
@@ -230,7 +244,8 @@ member_connect(struct member *m, bool force)
 	}
 	take_configured_auth_key(m);
 	m->regenerated = false;
-	if (force || m->self_expired || !store_has_node_key(m->store))
+	// One server's key is not told to another, either.
+	if (force || m->self_expired || !is_registered)
 		make_fresh_key(m);
 	m->login = LOGIN_TRYING;
 	m->auth_url[0] = '\0';

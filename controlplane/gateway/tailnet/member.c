@@ -207,8 +207,10 @@ member_settings_changed(struct member *m)
 	free(fresh);
 	if ((differ & PREF(CA_FILE)) != 0)
 		renew_trust(m);
-	if ((differ & PREF(LOGIN_SERVER)) != 0)
-		member_disconnect(m); // up connects with the other one
+	if ((differ & PREF(LOGIN_SERVER)) != 0) { // up connects with the other one
+		member_disconnect(m);
+		member_forget_map(m);
+	}
 	m->filter_due = m->wish_due = true;
 	renew_hostinfo(m, false);
 }
@@ -364,7 +366,7 @@ load_last_map(struct member *m)
 {
 	struct node_key self;
 
-	if (!store_is_registered(m->store) || !store_has_node_key(m->store))
+	if (!member_is_registered(m))
 		return;
 	key_public_node(store_node_key(m->store), &self);
 	if (map_cache_load(m->cache, &self, member_wall(m), &m->map) < 0)

@@ -116,6 +116,10 @@ struct roster_view member_view(const struct member *m);
 bool member_is_running(const struct member *m);
 
 /* --- login.c --- */
+/* No peers any more: the map is of a tailnet that we are not in. */
+void member_forget_map(struct member *m);
+/* Whether the server that is wanted now knows our key. */
+bool member_is_registered(const struct member *m);
 /* Be connected: follow the map if we are registered, else register.  force: with a new key. */
 void member_connect(struct member *m, bool force);
 /* Stop speaking with the server; tunnels end too. */

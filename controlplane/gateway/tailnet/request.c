@@ -546,6 +546,19 @@ on_derp(struct member *m, uint32_t client)
 }
 
 static json_t *
+ms_or_null(int64_t ns)
+{
+	return ns > 0 ? json_real((double)ns / 1e6) : json_null();
+}
+
+static json_t *
+age_ms(struct mono now, struct mono then)
+{
+	return mono_is_never(then) ? json_null()
+	                           : json_integer(mono_diff_ns(now, then) / NS_PER_MS);
+}
+
+static json_t *
 candidate_json(const struct path_view *v, const struct paths_candidate *c)
 {
 	json_t *sources = json_array();
@@ -557,19 +570,17 @@ candidate_json(const struct path_view *v, const struct paths_candidate *c)
 		json_array_append_new(sources, json_string("call-me-maybe"));
 	if (c->is_heard)
 		json_array_append_new(sources, json_string("ping"));
-	return json_pack("{s:s, s:o, s:f, s:o}", "endpoint",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "endpoint",
 		endpoint_format(&c->endpoint, endpoint), "sources", sources, "latency_ms",
-		(double)c->latency_ns / 1e6, "pong_age_ms",
-		mono_is_never(c->last_pong)
-			? json_null()
-			: json_integer(mono_diff_ns(v->taken, c->last_pong) / NS_PER_MS));
+		ms_or_null(c->latency_ns), "ping_age_ms", age_ms(v->taken, c->last_ping),
+		"pong_age_ms", age_ms(v->taken, c->last_pong));
 }
 
 static json_t *
 view_json(const struct member *m, const struct path_view *v)
 {
 	const struct paths_choice *choice = &v->state.choice;
-	char key[TAILKEY_TEXT_SIZE], direct[ADDR_TEXT_LEN] = "";
+	char key[TAILKEY_TEXT_SIZE], direct[ADDR_TEXT_LEN] = "", local[ADDR_TEXT_LEN] = "";
 	json_t *candidates = json_array();
 	const struct node *node;
 	struct node_key nk;
@@ -580,12 +591,16 @@ view_json(const struct member *m, const struct path_view *v)
 		json_array_append_new(candidates, candidate_json(v, &v->candidates[i]));
 	if (choice->direct.addr.family != ADDR_NONE)
 		endpoint_format(&choice->direct, direct);
-	return json_pack("{s:s, s:s, s:i, s:s?, s:b, s:f, s:b, s:i, s:b, s:o}", "name",
+	if (choice->local.family != ADDR_NONE)
+		addr_format(&choice->local, local);
+	return json_pack("{s:s, s:s, s:i, s:s?, s:s?, s:o, s:o, s:b, s:i, s:b, s:o}", "name",
 		node != NULL && node->name != NULL ? node->name : "", "node_key",
 		tailkey_format(TAILKEY_NODE, nk.bytes, key), "home_region",
-		(int)v->state.home_region, "direct", direct[0] != '\0' ? direct : NULL, "trusted",
-		(int)v->state.is_trusted, "latency_ms", (double)v->state.latency_ns / 1e6, "relay",
-		(int)choice->relay, "region", (int)choice->region, "active",
+		(int)v->state.home_region, "direct", direct[0] != '\0' ? direct : NULL, "local",
+		local[0] != '\0' ? local : NULL, "latency_ms", ms_or_null(v->state.latency_ns),
+		"trusted_ms",
+		v->state.is_trusted ? age_ms(v->state.trusted_until, v->taken) : json_null(),
+		"relay", (int)choice->relay, "region", (int)choice->region, "active",
 		(int)v->state.is_active, "candidates", candidates);
 }
 

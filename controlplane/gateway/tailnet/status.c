@@ -318,8 +318,7 @@ member_state_name(const struct member *m)
 	if (store_is_logged_out(m->store))
 		return "NeedsLogin";
 	if (!store_is_wanted(m->store))
-		return store_has_node_key(m->store) && store_is_registered(m->store) ? "Stopped"
-		                                                                     : "NeedsLogin";
+		return member_is_registered(m) ? "Stopped" : "NeedsLogin";
 	if (m->self_expired || m->login == LOGIN_WAITING)
 		return "NeedsLogin";
 	if (m->login == LOGIN_NONE && !(m->map.self != NULL && m->from_disk))

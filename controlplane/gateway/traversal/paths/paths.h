@@ -201,13 +201,14 @@ struct paths_candidate {
 	bool is_from_map, is_from_peer,
 		is_heard; /* netmap; call-me-maybe; a ping came from there */
 	bool is_best;
-	int64_t latency_ns;    /* of the last pong; 0: none came yet */
-	struct mono last_pong; /* never: none */
+	int64_t latency_ns;               /* of the last pong; 0: none came yet */
+	struct mono last_ping, last_pong; /* never: none */
 };
 
 struct paths_state {
 	struct paths_choice choice; /* as last told */
-	bool is_trusted;            /* the direct path is */
+	bool is_trusted;            /* the direct path is, */
+	struct mono trusted_until;  /* if no other pong comes, until then */
 	bool is_active;             /* messages left for it in the last 45 s */
 	int64_t latency_ns;         /* of the direct path; 0: none, or not known */
 	uint16_t home_region;

@@ -15,6 +15,7 @@ paths_state(const struct paths *paths,
 	*ret_state = (struct paths_state){
 		.choice = p->told,
 		.is_trusted = path_exists(&p->best) && path_is_trusted(p->trusted_until, now),
+		.trusted_until = p->trusted_until,
 		.is_active = path_peer_is_active(p, now),
 		.latency_ns = p->best.latency_ns,
 		.home_region = p->home_region,
@@ -44,6 +45,7 @@ paths_candidates(const struct paths *paths,
 			.is_heard = !mono_is_never(c->last_heard),
 			.is_best = endpoint_equal(&c->endpoint, &p->best.endpoint),
 			.latency_ns = c->latency_ns,
+			.last_ping = c->last_ping,
 			.last_pong = c->last_pong,
 		};
 	}
