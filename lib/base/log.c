@@ -35,7 +35,7 @@ void
 log_line(enum log_level level, const char *tag, const char *format, ...)
 {
 	char line[1024];
-	size_t at = 0;
+	size_t at = 0, text;
 	va_list args;
 	int n;
 
@@ -48,11 +48,16 @@ log_line(enum log_level level, const char *tag, const char *format, ...)
 			line, sizeof(line), "%s[%s] %s: ", program_name, level_names[level], tag);
 	at = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
 
+	text = at;
 	va_start(args, format);
 	n = vsnprintf(line + at, sizeof(line) - at, format, args);
 	va_end(args);
 	if (n > 0)
 		at += (size_t)n < sizeof(line) - at ? (size_t)n : sizeof(line) - at - 1;
+	// Names and reasons come from servers and peers: they do not get to write lines of their own.
+	for (size_t i = text; i < at; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
 	line[at < sizeof(line) - 1 ? at : sizeof(line) - 2] = '\n';
 	at = at < sizeof(line) - 1 ? at + 1 : sizeof(line) - 1;
 
