@@ -341,7 +341,8 @@ status(const struct status_here *here, const struct snapshot *s)
 	put(o, "settled", json_boolean(s->settled));
 	put(o, "processes", processes(here, s));
 	put_host(o, here, &facts);
-	put(o, "public_key", json_string(key));
+	// A member's is with the rest of its facts.
+	put(o, "public_key", here->config->is_tailnet ? json_null() : json_string(key));
 	put(o, "listen_port", json_integer(here->config->listen_port));
 	put(o, "memory_locked",
 		json_pack("{s:b, s:b}", "controlplane", (int)s->keys_locked, "dataplane",
