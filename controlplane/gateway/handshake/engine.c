@@ -12,8 +12,6 @@
 #include "controlplane/gateway/publish/shm_address.h"
 #include "lib/base/secret.h"
 
-#define JUST_HEARD_NS (15 * NS_PER_S)
-
 static_assert(sizeof(struct pending) % 16 == 0, "cells of a pool");
 
 int
@@ -205,25 +203,6 @@ engine_set_member_path(struct engine *e,
 
 	if (p != NULL && p->is_member)
 		set_path(e, p, remote, local, relay);
-}
-
-void
-engine_reset_sessions(struct engine *e, uint32_t peer, struct mono now)
-{
-	struct peer *p = peers_get(&e->peers, peer);
-	struct shm_peer_counters c;
-
-	if (p == NULL)
-		return;
-	dataplane_counters(e->dp, p->number, &c);
-	engine_drop_pending(e, p);
-	engine_drop_answer(p);
-	engine_forget_sessions(e, p);
-	if (!engine_can_shake(e, p) || c.last_rx_ns == 0 ||
-		mono_diff_ns(now, (struct mono){ c.last_rx_ns }) > JUST_HEARD_NS)
-		return;
-	wg_timers_on_rekey_wanted(&p->timers, now);
-	engine_step(e, p, now);
 }
 
 /* --- attach --- */

@@ -10,6 +10,8 @@
 #include "controlplane/gateway/publish/shm_address.h"
 #include "lib/base/log.h"
 
+#define JUST_HEARD_NS (15 * NS_PER_S)
+
 static void
 on_complete(struct engine *e, struct peer *p, const char *role, struct mono now)
 {
@@ -109,6 +111,25 @@ on_rekey_wanted(struct engine *e, struct peer *p, uint32_t index, struct mono no
 
 	dataplane_keypairs(e->dp, p->number, &k);
 	if (k.current.receiver_index != index || index == 0)
+		return;
+	wg_timers_on_rekey_wanted(&p->timers, now);
+	engine_step(e, p, now);
+}
+
+void
+engine_reset_sessions(struct engine *e, uint32_t peer, struct mono now)
+{
+	struct peer *p = peers_get(&e->peers, peer);
+	struct shm_peer_counters c;
+
+	if (p == NULL)
+		return;
+	dataplane_counters(e->dp, p->number, &c);
+	engine_drop_pending(e, p);
+	engine_drop_answer(p);
+	engine_forget_sessions(e, p);
+	if (!engine_can_shake(e, p) || c.last_rx_ns == 0 ||
+		mono_diff_ns(now, (struct mono){ c.last_rx_ns }) > JUST_HEARD_NS)
 		return;
 	wg_timers_on_rekey_wanted(&p->timers, now);
 	engine_step(e, p, now);

@@ -15,205 +15,8 @@
 #include "controlplane/gateway/tailnet/member_state.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
-#include "lib/base/secret.h"
 
-#define CLOCK_MATTERS_S 60 /* control.md 7.1 */
-
-/* Of a peer, what the data plane, disco or the host has to be told. */
-#define PEER_FIELDS                                                                        \
-	(NODE_KEY | NODE_DISCO_KEY | NODE_KEY_EXPIRY | NODE_ENDPOINTS | NODE_HOME_REGION | \
-		NODE_CAPVER | NODE_ADDRESSES | NODE_ALLOWED_IPS | NODE_PRIMARY_ROUTES |    \
-		NODE_WIREGUARD_ONLY | NODE_JAILED | NODE_EXPIRED | NODE_MASQUERADE | NODE_NAME)
-
-/* --- the map --- */
-
-/* What the packet filter knows of a peer. */
-#define FILTER_FIELDS (NODE_CAPABILITIES | NODE_ADDRESSES | NODE_ALLOWED_IPS | NODE_UNSIGNED)
-
-static bool
-peers_matter(const struct netmap_changes *changes, uint32_t fields)
-{
-	for (size_t i = 0; i < changes->n_peers; i++)
-		if (changes->peers[i].fate != PEER_CHANGED ||
-			(changes->peers[i].fields & fields) != 0)
-			return true;
-	return false;
-}
-
-static void
-take_clock(struct member *m, const struct map_response *response)
-{
-	struct instant now;
-	int64_t offset;
-
-	if (instant_is_unset(response->control_time))
-		return;
-	m->clock_offset_s = 0;
-	now = member_wall(m);
-	offset = response->control_time.s - now.s;
-	if (offset > CLOCK_MATTERS_S || offset < -CLOCK_MATTERS_S)
-		m->clock_offset_s = offset;
-}
-
-// Until a map comes that knows a new key, the one at hand speaks of the old.
-static bool
-is_of_our_key(const struct member *m)
-{
-	struct node_key key;
-
-	if (m->map.self == NULL || !store_has_node_key(m->store))
-		return false;
-	key_public_node(store_node_key(m->store), &key);
-	return node_key_equal(&m->map.self->key, &key);
-}
-
-static void
-judge_own_key(struct member *m)
-{
-	bool expired = is_of_our_key(m) && node_is_expired(m->map.self, member_wall(m));
-
-	if (expired == m->self_expired)
-		return;
-	m->self_expired = expired;
-	m->wish_due = true;
-	if (!expired) {
-		log_notice("the key of this machine is good again");
-		return;
-	}
-	log_warning("the key of this machine has expired: log in again, with `sluice up "
-		    "--force-reauth`");
-	// With a key in the configuration nobody needs to be asked.
-	if (m->setup.config->tailnet.auth_key[0] != '\0')
-		member_connect(m, true);
-}
-
-static void
-take_changes(struct member *m, const struct netmap_changes *changes)
-{
-	if ((changes->fields & NETMAP_DERP_MAP) != 0)
-		m->derp_map_serial++;
-	if ((changes->fields & (NETMAP_FILTER | NETMAP_SELF)) != 0 ||
-		peers_matter(changes, FILTER_FIELDS))
-		m->filter_due = true;
-	if ((changes->fields & (NETMAP_DERP_MAP | NETMAP_SELF)) != 0 ||
-		peers_matter(changes, PEER_FIELDS))
-		m->wish_due = true;
-	if ((changes->fields & NETMAP_SELF) != 0)
-		judge_own_key(m);
-}
-
-int
-member_on_map(void *context,
-	struct map_response *response,
-	bool first,
-	const struct coord_map_arrival *a)
-{
-	struct member *m = context;
-	struct netmap_changes changes;
-	int err;
-
-	take_clock(m, response);
-	if (first)
-		netmap_begin_stream(&m->map);
-	err = netmap_apply(&m->map, response, member_wall(m), &changes);
-	if (err < 0) {
-		log_err("a message of the server cannot be used: %s", err_str(err));
-		return err;
-	}
-	if (first) {
-		m->from_disk = false;
-		m->has_failure = false;
-		m->filter_due = m->wish_due = true;
-		log_notice("the tailnet's map has come peers=%zu", netmap_n_peers(&m->map));
-	}
-	if (m->map.self != NULL)
-		store_set_stable_id(m->store, m->map.self->stable_id);
-	take_changes(m, &changes);
-	netmap_changes_fini(&changes);
-	map_cache_changed(m->cache, m->now);
-	m->flush_due |= first;
-	if ((m->wish_due || m->filter_due) && mono_is_never(m->map_arrived))
-		m->map_arrived = a->last_byte;
-	return 0;
-}
-
-/* --- settings --- */
-
-static void
-renew_trust(struct member *m)
-{
-	struct trust *trust;
-	const char *file = m->prefs.ca_file[0] != '\0' ? m->prefs.ca_file : NULL;
-	int err = trust_create(file, &trust);
-
-	if (err < 0) {
-		log_err("the file of authorities cannot be used: %s: %s", file != NULL ? file : "-",
-			err_str(err));
-		return;
-	}
-	trust_unref(m->trust);
-	m->trust = trust;
-	stream_set_trust(m->streams, trust);
-	m->wish_due = true;
-}
-
-// Tell the server what is new; changed: something that is not in the Hostinfo is.
-static void
-renew_hostinfo(struct member *m, bool changed)
-{
-	changed |= own_facts_set_prefs(m->own, &m->prefs);
-	changed |= own_facts_set_peer_api(
-		m->own, peer_api_port(m->peer_api, ADDR_V4), peer_api_port(m->peer_api, ADDR_V6));
-	if (m->facts != NULL && m->facts->has_report)
-		changed |= own_facts_set_report(m->own, &m->facts->report, m->facts->home_region);
-	if (changed && m->client != NULL)
-		coord_client_update(m->client);
-}
-
-// Defaults, what was set by commands, and what the file says, which wins.
-static int
-read_prefs(const struct member *m, struct tailnet_prefs *ret)
-{
-	struct tailnet_prefs *file = malloc(sizeof(*file));
-	struct prefs_error error;
-	int err;
-
-	if (file == NULL)
-		return -ENOMEM;
-	prefs_default(ret);
-	prefs_apply(ret, store_prefs(m->store));
-	err = prefs_from_config(&m->setup.config->tailnet, file, &error);
-	if (err < 0)
-		log_err("%s: %s; %s", error.what, error.why, error.what_to_do);
-	else
-		prefs_apply(ret, file);
-	free(file);
-	return err;
-}
-
-void
-member_settings_changed(struct member *m)
-{
-	struct tailnet_prefs *fresh = malloc(sizeof(*fresh));
-	uint32_t differ;
-
-	if (fresh == NULL || read_prefs(m, fresh) < 0) {
-		log_err("the settings stay as they were");
-		free(fresh);
-		return;
-	}
-	differ = prefs_diff(&m->prefs, fresh);
-	m->prefs = *fresh;
-	free(fresh);
-	if ((differ & PREF(CA_FILE)) != 0)
-		renew_trust(m);
-	if ((differ & PREF(LOGIN_SERVER)) != 0) { // up connects with the other one
-		member_disconnect(m);
-		member_forget_map(m);
-	}
-	m->filter_due = m->wish_due = true;
-	renew_hostinfo(m, false);
-}
+/* --- what others say --- */
 
 void
 member_take_config(struct member *m, const struct config_gateway *config, struct mono now)
@@ -225,8 +28,6 @@ member_take_config(struct member *m, const struct config_gateway *config, struct
 		member_connect(m, false);
 }
 
-/* --- what others say --- */
-
 void
 member_take_facts(struct member *m, struct traversal_facts *facts, struct mono now)
 {
@@ -234,7 +35,7 @@ member_take_facts(struct member *m, struct traversal_facts *facts, struct mono n
 	free(m->facts);
 	m->facts = facts;
 	m->facts_at = now;
-	renew_hostinfo(m, true);
+	member_tell_hostinfo(m, true);
 	member_netcheck_arrived(m);
 }
 
@@ -290,7 +91,7 @@ peer_api_changed(void *context)
 	struct member *m = context;
 
 	m->filter_due = m->wish_due = true;
-	renew_hostinfo(m, false);
+	member_tell_hostinfo(m, false);
 }
 
 /* --- time --- */
@@ -310,7 +111,7 @@ expire_keys(struct member *m)
 
 	if (!instant_is_unset(m->next_expiry) && instant_compare(now, m->next_expiry) >= 0)
 		m->wish_due = true;
-	judge_own_key(m);
+	member_judge_own_key(m);
 }
 
 static struct mono
@@ -319,6 +120,10 @@ do_due(struct member *m)
 	struct mono at = mono_add_ns(m->now, NS_PER_S);
 
 	expire_keys(m);
+	if (m->login_due) {
+		m->login_due = false;
+		member_connect(m, true);
+	}
 	if (m->client != NULL)
 		take_earlier(&at, coord_client_tick(m->client, m->now));
 	take_earlier(&at, member_requests_due(m));
@@ -384,7 +189,7 @@ member_start(struct member *m, struct mono now)
 	m->now = now;
 	if (store_is_wanted(m->store)) {
 		load_last_map(m);
-		judge_own_key(m);
+		member_judge_own_key(m);
 	}
 	// At once, before the host is looked at: what a predecessor left there is what shall be.
 	if (m->filter_due)

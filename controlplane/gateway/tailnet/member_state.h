@@ -2,10 +2,14 @@
  *
  * What the files of the member share.  Each calls only what stands below it:
  *
+ *     member.c     life: start, facts, time
  *     request.c    questions of clients: `sluice up` and so on
- *     member.c     life: start, facts, time; and what arrives at the map
- *     status.c     the object "tailnet"
+ *     ping.c       `sluice ping`
+ *     target.c     which node is meant
+ *     settings.c   what people have set
  *     login.c      keys and registering
+ *     arrival.c    what the server says comes into the map
+ *     status.c     the object "tailnet"
  *     wish.c       the map as what shall be: peers, filter, the host
  */
 #ifndef CONTROLPLANE_GATEWAY_TAILNET_MEMBER_STATE_H
@@ -80,6 +84,7 @@ struct member {
 	uint64_t filter_generation;
 	struct acl_block *filter; /* NULL: lets nothing in */
 	bool filter_due, wish_due, host_due, flush_due;
+	bool login_due; /* our key has expired, and the configuration has one to log in with */
 	uint64_t wished, settled; /* numbers of wishes */
 	struct mono map_arrived;  /* the earliest that is not in force yet; never: all are */
 	int64_t clock_offset_s;   /* the server's clock less ours, if beyond a minute */
@@ -142,9 +147,29 @@ void member_netcheck_arrived(struct member *m);
 /* End what waits too long; returns when to come again, or never. */
 struct mono member_requests_due(struct member *m);
 
-/* --- member.c --- */
+/* --- ping.c --- */
+void member_on_ping(struct member *m, uint32_t client, const json_t *request);
+/* End those that have waited long enough; returns when to come again, or never. */
+struct mono member_pings_due(struct member *m);
+
+/* --- target.c --- */
+/* The node that the request's "target" means; NULL: there is none, and the client was told. */
+const struct node *member_find_node(struct member *m, uint32_t client, const json_t *request);
+void member_refuse(struct member *m,
+	uint32_t client,
+	const char *what,
+	const char *why,
+	const char *what_to_do);
+
+/* --- settings.c --- */
 /* Settings have changed: those that matter to the server are told, to peers applied. */
 void member_settings_changed(struct member *m);
+/* Tell the server what is new; changed: something that is not in the Hostinfo is. */
+void member_tell_hostinfo(struct member *m, bool changed);
+
+/* --- arrival.c --- */
+/* Whether our own key has expired by now, and what follows. */
+void member_judge_own_key(struct member *m);
 /* A message of the server; 0, or an error that ends the stream. */
 int member_on_map(void *context,
 	struct map_response *response,
