@@ -54,7 +54,8 @@ log_line(enum log_level level, const char *tag, const char *format, ...)
 	va_end(args);
 	if (n > 0)
 		at += (size_t)n < sizeof(line) - at ? (size_t)n : sizeof(line) - at - 1;
-	// Names and reasons come from servers and peers: they do not get to write lines of their own.
+	// Names and reasons come from servers and peers: they do not get to write lines of their
+	// own.
 	for (size_t i = text; i < at; i++)
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';

@@ -161,8 +161,7 @@ static bool
 is_younger(const struct wg_tai64n *stamp, uint64_t wall, int64_t age_ns)
 {
 	uint64_t since = wall - (uint64_t)age_ns;
-	struct wg_tai64n then =
-		wg_tai64n_from_unix(since / NS_PER_S, (uint32_t)(since % NS_PER_S));
+	struct wg_tai64n then = wg_tai64n_from_unix(since / NS_PER_S, (uint32_t)(since % NS_PER_S));
 
 	return wg_tai64n_compare(stamp, &then) > 0;
 }
