@@ -132,7 +132,7 @@ def check_program(tap, path, name):
     tap.equal(sorted(options_in(said_by(path, "--help"))), sorted(flags_in(page)), f"{name}.8 has exactly the options of --help")
 
 
-BENCH_SCRIPTS = ("compare", "report", "size")
+BENCH_SCRIPTS = ("compare", "report", "size", "tailnet")
 
 
 def check_bench(tap, path):
