@@ -16,7 +16,7 @@
 #include "lib/shm/shm_abi.h"
 
 struct forwarder_setup {
-	int state_fd, sessions_fd, packets_fd, flows_fd;
+	int state_fd, sessions_fd, packets_fd, flows_fd, capture_fd;
 	size_t packets_len; /* bytes */
 	uint32_t frame_len;
 	struct io_socket_fds wire;

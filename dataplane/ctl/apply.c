@@ -130,6 +130,10 @@ apply_command(struct apply *a, struct shm_command *cmd)
 		if (generation_has_peer(a, cmd->one.peer))
 			a->calls.give_up(a->calls.context, cmd->one.peer);
 		break;
+	case SHM_CMD_NET:
+	case SHM_CMD_NEIGHBOUR:
+	case SHM_CMD_CAPTURE:
+		break;
 	}
 	secret_wipe(cmd, sizeof(*cmd));
 }

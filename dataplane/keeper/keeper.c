@@ -70,6 +70,8 @@ run_forwarder(struct keeper *k, int link)
 	// What the control plane may do and the forwarder may not stays behind.
 	close(k->holdings.notes_fd);
 	close(k->holdings.state_ro_fd);
+	close(k->holdings.flows_ro_fd);
+	close(k->holdings.capture_ro_fd);
 	close(setup.wire.control_v4);
 	if (setup.wire.control_v6 >= 0)
 		close(setup.wire.control_v6);
@@ -226,6 +228,8 @@ grant(struct keeper *k)
 		[SHM_FD_NOTES] = k->holdings.notes_fd,
 		[SHM_FD_BELL_DP] = s->bell_dp,
 		[SHM_FD_BELL_CP] = s->bell_cp,
+		[SHM_FD_FLOWS] = k->holdings.flows_ro_fd,
+		[SHM_FD_CAPTURE] = k->holdings.capture_ro_fd,
 		[SHM_FD_WIRE4] = s->wire.control_v4,
 		[SHM_FD_WIRE6] = s->wire.control_v6 };
 	size_t n = s->wire.control_v6 >= 0 ? SHM_N_FDS : SHM_N_FDS - 1;

@@ -52,7 +52,9 @@ open_regions(struct holdings *h)
 		shm_region_create("sluice-sessions", sizeof(struct shm_sessions), false, NULL);
 	h->notes_fd = shm_region_create("sluice-notes", sizeof(struct shm_notes), false, NULL);
 	s->packets_fd = shm_region_create("sluice-packets", s->packets_len, true, &huge);
-	if (s->state_fd < 0 || s->sessions_fd < 0 || h->notes_fd < 0 || s->packets_fd < 0 ||
+	s->capture_fd =
+		shm_region_create("sluice-capture", sizeof(struct shm_capture), false, NULL);
+	if (s->state_fd < 0 || s->capture_fd < 0 || s->sessions_fd < 0 || h->notes_fd < 0 || s->packets_fd < 0 ||
 		open_flows(&s->flows_fd) < 0) {
 		log_err("shared memory cannot be made: %s; free memory or raise the limit",
 			err_str(s->packets_fd < 0 ? s->packets_fd : -ENOMEM));
@@ -64,9 +66,11 @@ open_regions(struct holdings *h)
 			s->packets_len / HUGE_LEN);
 
 	h->state_ro_fd = shm_region_read_only(s->state_fd);
+	h->flows_ro_fd = shm_region_read_only(s->flows_fd);
+	h->capture_ro_fd = shm_region_read_only(s->capture_fd);
 	s->bell_dp = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	s->bell_cp = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (h->state_ro_fd < 0 || s->bell_dp < 0 || s->bell_cp < 0) {
+	if (h->state_ro_fd < 0 || h->flows_ro_fd < 0 || h->capture_ro_fd < 0 || s->bell_dp < 0 || s->bell_cp < 0) {
 		log_err("descriptors cannot be made: %s; is /proc mounted, is the limit of open "
 			"files "
 			"high enough?",
@@ -130,6 +134,7 @@ holdings_open(const struct config_gateway *config, struct holdings *ret)
 			.sessions_fd = -1,
 			.packets_fd = -1,
 			.flows_fd = -1,
+			.capture_fd = -1,
 			.link = -1,
 			.bell_dp = -1,
 			.bell_cp = -1,
@@ -138,6 +143,8 @@ holdings_open(const struct config_gateway *config, struct holdings *ret)
 			.wire = { -1, -1, -1, -1, 0, 0, 0, 0 },
 			.host = { .fd = -1 } },
 		.state_ro_fd = -1,
+		.flows_ro_fd = -1,
+		.capture_ro_fd = -1,
 		.notes_fd = -1,
 	};
 	int err;
@@ -167,7 +174,7 @@ holdings_close(struct holdings *h)
 {
 	struct forwarder_setup *s = &h->setup;
 	const int fds[] = { s->state_fd, s->sessions_fd, s->packets_fd, s->flows_fd, s->bell_dp,
-		s->bell_cp, h->state_ro_fd, h->notes_fd };
+		s->bell_cp, h->state_ro_fd, h->flows_ro_fd, h->capture_ro_fd, s->capture_fd, h->notes_fd };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		close_if_open(fds[i]);

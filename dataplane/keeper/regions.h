@@ -14,7 +14,8 @@
 
 struct holdings {
 	struct forwarder_setup setup; /* what every forwarder inherits */
-	int state_ro_fd;              /* for the control plane */
+	int state_ro_fd;              /* for the control plane, as the next two */
+	int flows_ro_fd, capture_ro_fd;
 	int notes_fd;
 };
 

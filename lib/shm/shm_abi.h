@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define SHM_MAGIC       0x534c5543u /* "SLUC" */
-#define SHM_ABI_VERSION 3u          /* rings, counters, applied rows */
+#define SHM_ABI_VERSION 4u          /* rings, counters, applied rows */
 #define SHM_SESSION_VERSION                                                  \
 	1u /* sessions: raised far less often, so that upgrades keep tunnels \
 	    */
@@ -36,6 +36,10 @@
 #define SHM_MAX_FILTER                                                             \
 	(4u << 20) /* bytes of a packet filter's table, see lib/policy/acl_table.h \
 	            */
+
+/* Of the network around the box. */
+#define SHM_MAX_ROUTES     65536u
+#define SHM_MAX_NEIGHBOURS 16384u
 
 #define SHM_KEY_LEN  32
 #define SHM_MAIN_ROW SHM_MAX_WORKERS /* in shm_state.workers */
@@ -146,20 +150,35 @@ struct shm_worker_counters {
 };
 static_assert(sizeof(struct shm_worker_counters) % SHM_CACHE_LINE == 0, "no line of two workers");
 
+enum shm_port_mode {
+	SHM_PORT_SOCKETS = 0, /* UDP sockets, a TUN, memory: no frames */
+	SHM_PORT_ZERO_COPY,   /* AF_XDP, native program, the device reads and writes our buffers */
+	SHM_PORT_COPY,        /* AF_XDP, native program */
+	SHM_PORT_GENERIC,     /* AF_XDP, program behind the kernel's own packet structure */
+};
+
 struct shm_port_counters {
-	char name[16];   /* "sluice0", "wire" */
-	char driver[16]; /* "host", "kernel" */
-	char note[96];   /* why this driver; empty if there is nothing to say */
+	char name[16];    /* "sluice0", "wire", "eth0"; empty: the row is free */
+	char driver[16];  /* "host", "kernel", "af_xdp" */
+	char note[96];    /* why this driver; empty if there is nothing to say */
+	uint32_t ifindex; /* 0: no interface of its own */
+	uint32_t mode;    /* enum shm_port_mode */
+	uint32_t n_queues;
+	uint32_t pad;
 	uint64_t rx_packets;
 	uint64_t rx_bytes;
 	uint64_t tx_packets;
 	uint64_t tx_bytes;
 	uint64_t rx_calls; /* system calls that brought something */
-	uint64_t tx_calls;
-	uint64_t rx_dropped; /* by the kernel for want of our reading (SO_RXQ_OVFL), or no buffer */
+	uint64_t tx_calls; /* kicks included */
+	uint64_t rx_dropped; /* by the kernel for want of our reading (SO_RXQ_OVFL, a full receive
+	                        ring), or no buffer (an empty fill ring) */
 	uint64_t tx_dropped; /* refused by the kernel */
+	uint64_t steered_out; /* dropped by the steer program: sieve, fail closed */
+	uint64_t handed_over; /* to the worker that owns the port's queue, for want of queues */
+	uint64_t pad2[4];
 };
-static_assert(sizeof(struct shm_port_counters) == 192, "part of the ABI");
+static_assert(sizeof(struct shm_port_counters) == 256, "part of the ABI");
 
 /*
  * What the cipher's back ends showed when the forwarder started: which is used for bursts of which
@@ -240,6 +259,85 @@ struct shm_settings {
 };
 static_assert(sizeof(struct shm_settings) == 40, "part of the ABI");
 
+/*
+ * The network around the box, as the kernel has it: what `ip route` says is what happens.  It
+ * crosses as one block (SHM_CMD_NET) outside generations, and is replaced whole; neighbours, which
+ * change often, one by one.
+ */
+#define SHM_PORT_UP            1u /* administratively, and with a carrier */
+#define SHM_PORT_FILL_CHECKSUM 2u /* its local senders leave checksums to hardware that is not there */
+
+struct shm_net_port {
+	uint32_t ifindex;
+	uint32_t mtu;   /* bytes of an IP packet */
+	uint32_t flags; /* SHM_PORT_... */
+	uint8_t mac[6];
+	uint16_t pad;
+	char name[16];
+};
+static_assert(sizeof(struct shm_net_port) == 36, "part of the ABI");
+
+enum shm_route_kind {
+	SHM_ROUTE_LOCAL = 1, /* an address of the box: the kernel's */
+	SHM_ROUTE_CONNECTED, /* the destination itself is the neighbour */
+	SHM_ROUTE_GATEWAY,   /* the neighbour is `gateway` */
+	SHM_ROUTE_KERNEL,    /* several next hops, another kind of device, ...: the kernel's to route */
+	SHM_ROUTE_REFUSE,    /* unreachable, prohibit, blackhole */
+};
+
+struct shm_net_route {
+	struct shm_addr addr;    /* of the prefix */
+	struct shm_addr gateway; /* GATEWAY: of this family */
+	struct shm_addr source;  /* of ours, for what begins here and for NAT; zero: none */
+	uint32_t ifindex;        /* one without a port: the kernel's, as KERNEL */
+	uint16_t mtu;            /* of the route; 0: the port's */
+	uint8_t family;          /* 4 or 6 */
+	uint8_t len;             /* bits */
+	uint8_t kind;            /* enum shm_route_kind */
+	uint8_t pad[7];
+};
+static_assert(sizeof(struct shm_net_route) == 64, "part of the ABI");
+
+#define SHM_NAT_V4 1u /* what leaves the tunnel by a port gets the route's source address */
+#define SHM_NAT_V6 2u
+
+struct shm_net {
+	uint32_t n_ports, n_routes;
+	uint32_t nat;           /* SHM_NAT_..., else 0 */
+	uint16_t nat_port_first; /* ports, and identifiers of ICMP echo; reserved for us on the host */
+	uint16_t nat_port_last;
+	uint64_t pad[6];
+	struct shm_net_port ports[SHM_MAX_PORTS]; /* those that may carry frames for us */
+	uint32_t pad2[8];
+	struct shm_net_route routes[SHM_MAX_ROUTES]; /* n_routes of them; each prefix once */
+};
+#define SHM_NET_LEN(n_routes) \
+	(offsetof(struct shm_net, routes) + (size_t)(n_routes) * sizeof(struct shm_net_route))
+static_assert(offsetof(struct shm_net, routes) == 384, "part of the ABI");
+
+enum shm_neighbour_state {
+	SHM_NEIGHBOUR_NONE = 0, /* not known: the row may be used again */
+	SHM_NEIGHBOUR_ASKED,    /* the kernel asks */
+	SHM_NEIGHBOUR_FAILED,   /* it does not answer */
+	SHM_NEIGHBOUR_REACHABLE,
+};
+
+/* A word that changes at once: the address of the link layer and a state. */
+#define SHM_NEIGHBOUR_WORD(mac, state)                                                   \
+	((uint64_t)(mac)[0] | (uint64_t)(mac)[1] << 8 | (uint64_t)(mac)[2] << 16 |       \
+		(uint64_t)(mac)[3] << 24 | (uint64_t)(mac)[4] << 32 | (uint64_t)(mac)[5] << 40 | \
+		(uint64_t)(state) << 48)
+
+/* A row keeps its key from the first use on, until a new `net` block is applied with the row NONE. */
+struct shm_neighbour_row {
+	_Atomic uint64_t word; /* SHM_NEIGHBOUR_WORD() */
+	struct shm_addr addr;
+	uint32_t ifindex;
+	uint8_t family; /* 4 or 6; 0: never used */
+	uint8_t pad[3];
+};
+static_assert(sizeof(struct shm_neighbour_row) == 32, "part of the ABI");
+
 /* Two halves: a commit fills the one that is not in use, then flips `which`. */
 struct shm_applied_half {
 	uint64_t generation; /* of the commit; 0: nothing was committed yet */
@@ -298,6 +396,11 @@ struct shm_state {
 	_Alignas(4096) struct shm_path_row paths[SHM_MAX_PEERS];
 	_Alignas(4096) struct shm_applied_half applied[2];
 	struct shm_filter_table filters[2];
+	_Atomic uint32_t net_which; /* which of `nets` counts */
+	_Atomic uint64_t net_serial; /* of the last SHM_CMD_NET that was applied; 0: none yet */
+	_Atomic uint32_t neighbours_end; /* no row from here on was ever used */
+	_Alignas(4096) struct shm_neighbour_row neighbours[SHM_MAX_NEIGHBOURS];
+	_Alignas(4096) struct shm_net nets[2];
 	_Alignas(4096) struct shm_peer_counters counters[SHM_MAX_WORKERS][SHM_MAX_PEERS];
 };
 
@@ -366,6 +469,45 @@ struct shm_notes {
 	struct shm_note notes[SHM_MAX_PEERS]; /* by peer number */
 };
 
+/* --- region "capture": written by dp, read by cp; lives as long as the keeper ----------------- */
+
+/*
+ * Copies of packets, by worker, in rings that overwrite their oldest: nobody waits for a reader.
+ * Writer: seq = 0, the record, seq = count + 1.  Reader: copies a record and looks whether seq is
+ * still the same.
+ */
+#define SHM_CAPTURE_SLOTS 2048u
+#define SHM_CAPTURE_SNAP  2048u
+
+enum shm_capture_where {
+	SHM_CAPTURE_FROM_TUNNEL = 1, /* decrypted */
+	SHM_CAPTURE_TO_TUNNEL,       /* before it is encrypted */
+	SHM_CAPTURE_DROPPED,         /* `reason` says why */
+};
+
+struct shm_capture_record {
+	_Atomic uint64_t seq;
+	uint64_t time_ns;
+	uint32_t len;     /* of the packet */
+	uint32_t cap_len; /* of `data` */
+	uint32_t peer;    /* SHM_NO_PEER: not known */
+	uint16_t reason;  /* DROPPED: enum drop_reason */
+	uint8_t where;    /* enum shm_capture_where */
+	uint8_t kind;     /* 0: an IP packet; 1: a UDP payload of the wire; 2: an Ethernet frame */
+	uint32_t port;    /* row of state.ports it came by, or 255 */
+	uint32_t pad[3];
+	uint64_t pad2[2];
+	uint8_t data[SHM_CAPTURE_SNAP];
+};
+static_assert(sizeof(struct shm_capture_record) == 64 + SHM_CAPTURE_SNAP, "part of the ABI");
+
+struct shm_capture {
+	struct {
+		_Alignas(SHM_CACHE_LINE) _Atomic uint64_t count; /* records ever begun */
+	} heads[SHM_MAX_WORKERS];
+	_Alignas(4096) struct shm_capture_record records[SHM_MAX_WORKERS][SHM_CAPTURE_SLOTS];
+};
+
 /* --- rings ----------------------------------------------------------------------------------- */
 
 /*
@@ -402,6 +544,10 @@ enum shm_command_kind {
 	SHM_CMD_KEEPALIVE,    /* send an empty packet with the current session */
 	SHM_CMD_UNREACHABLE,  /* give up what waits for a session of this peer */
 	SHM_CMD_FILTER,       /* a part of the packet filter, inside a generation */
+	SHM_CMD_NET, /* a part of struct shm_net, outside generations; the last one is answered by
+	                SHM_EV_NET */
+	SHM_CMD_NEIGHBOUR, /* at once, outside generations */
+	SHM_CMD_CAPTURE,   /* copy packets into the capture region, or stop */
 };
 
 struct shm_cmd_begin {
@@ -448,6 +594,29 @@ struct shm_cmd_filter {
 	uint8_t bytes[SHM_FILTER_PART]; /* from offset on, as many as there are */
 };
 
+/* Parts in order and without a gap; the first begins anew; the one that ends at `total` applies. */
+#define SHM_NET_PART 88u
+struct shm_cmd_net {
+	uint64_t serial; /* chosen by cp, another one for each block */
+	uint32_t offset;
+	uint32_t total; /* SHM_NET_LEN(n_routes) */
+	uint8_t bytes[SHM_NET_PART];
+};
+struct shm_cmd_neighbour {
+	uint32_t ifindex;
+	uint8_t family; /* 4 or 6 */
+	uint8_t state;  /* enum shm_neighbour_state; NONE: forget it */
+	uint8_t mac[6];
+	struct shm_addr addr;
+};
+/* Which packets are copied: all conditions hold. */
+struct shm_cmd_capture {
+	uint32_t on;       /* 0: stop */
+	uint32_t snap_len; /* bytes of each packet, at most */
+	uint32_t peer;     /* SHM_NO_PEER: any */
+	uint32_t port;     /* of TCP or UDP, either side; 0: any */
+};
+
 struct shm_command {
 	uint32_t kind; /* enum shm_command_kind */
 	uint32_t pad;
@@ -462,6 +631,9 @@ struct shm_command {
 		struct shm_cmd_session_gone session_gone;
 		struct shm_cmd_one_peer one;
 		struct shm_cmd_filter filter;
+		struct shm_cmd_net net;
+		struct shm_cmd_neighbour neighbour;
+		struct shm_cmd_capture capture;
 		uint8_t room[112];
 	};
 };
@@ -478,6 +650,11 @@ enum shm_event_kind {
 	SHM_EV_WANT_REKEY,      /* peer, index: the send counter passed REKEY_AFTER_MESSAGES */
 	SHM_EV_SEEN_FROM,       /* peer, path: authentic packets come from elsewhere */
 	SHM_EV_RESYNC,          /* a new forwarder runs: say the whole desired state again */
+	SHM_EV_NET,             /* generation = serial of the block; value 0: applied, else enum
+	                           shm_refusal */
+	SHM_EV_WANT_NEIGHBOUR, /* path.remote, family, ifindex: a packet was dropped, or left by the
+	                          kernel, because this neighbour is not known */
+	SHM_EV_PORTS, /* value = number of ports that carry frames: one was opened or closed */
 };
 
 enum shm_refusal {
@@ -488,6 +665,7 @@ enum shm_refusal {
 	SHM_REFUSED_PEER, /* no such peer */
 	SHM_REFUSED_SLOT, /* the slot is in use by another session */
 	SHM_REFUSED_FILTER, /* the packet filter is too long, not whole, or no sound table */
+	SHM_REFUSED_NET,    /* the same of a block of the network */
 };
 
 struct shm_event {
@@ -553,6 +731,15 @@ enum shm_attach_kind {
 	SHM_ATTACH_HELLO = 1, /* cp -> keeper, first message */
 	SHM_ATTACH_GRANT,  /* keeper -> cp, with descriptors in the order of enum shm_attach_fd */
 	SHM_ATTACH_REFUSE, /* keeper -> cp, with a text that says what to do; then it closes */
+	/*
+	 * cp -> keeper, after the grant: open this interface as a port that carries frames, or close
+	 * it.  Each is answered by PORT.  Ports stay open when the connection ends: the next control
+	 * plane finds them in state.ports.
+	 */
+	SHM_ATTACH_OPEN_PORT, /* ifindex, name; listen_port: 1: generic mode is good enough */
+	SHM_ATTACH_CLOSE_PORT, /* ifindex */
+	SHM_ATTACH_PORT, /* keeper -> cp: ifindex, mode (SHM_PORT_SOCKETS: it is closed), text: why no
+	                    better mode, or why not at all and what to do */
 };
 
 enum shm_attach_fd {
@@ -562,6 +749,8 @@ enum shm_attach_fd {
 	SHM_FD_NOTES,   /* read-write */
 	SHM_FD_BELL_DP, /* eventfd: rung by cp when dp sleeps */
 	SHM_FD_BELL_CP, /* eventfd: rung by dp when cp sleeps */
+	SHM_FD_FLOWS,   /* read-only: flows and NAT, for status */
+	SHM_FD_CAPTURE, /* read-only */
 	SHM_FD_WIRE4,   /* the UDP socket for everything but transport data, IPv4 */
 	SHM_FD_WIRE6,   /* the same for IPv6; left out (has_wire6 = 0) where there is no IPv6 */
 	SHM_N_FDS,
@@ -579,8 +768,11 @@ struct shm_attach {
 	uint32_t pad2;
 	uint16_t listen_port; /* GRANT: the port that is open now */
 	uint16_t has_wire6;
+	uint32_t mode;    /* PORT: enum shm_port_mode */
+	uint32_t ifindex; /* of ..._PORT */
+	char name[16];    /* OPEN_PORT */
 	uint32_t pad;
-	char text[208]; /* REFUSE: what, why, what to do */
+	char text[184]; /* REFUSE, PORT: what, why, what to do */
 };
 static_assert(sizeof(struct shm_attach) == 256, "part of the ABI");
 

@@ -172,6 +172,8 @@ join(struct attach *a,
 	close(fds[SHM_FD_TO_CP]);
 	close(fds[SHM_FD_STATE]);
 	close(fds[SHM_FD_NOTES]);
+	close(fds[SHM_FD_FLOWS]); // nobody looks at these two yet
+	close(fds[SHM_FD_CAPTURE]);
 	a->wire[0] = fds[SHM_FD_WIRE4];
 	a->wire[1] = msg->has_wire6 != 0 ? fds[SHM_FD_WIRE6] : -1;
 	return 0;

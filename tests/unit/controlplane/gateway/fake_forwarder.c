@@ -320,6 +320,10 @@ execute(struct fake_forwarder *f, const struct shm_command *c)
 		f->n_unreachable++;
 		f->last_unreachable = c->one.peer;
 		break;
+	case SHM_CMD_NET:
+	case SHM_CMD_NEIGHBOUR:
+	case SHM_CMD_CAPTURE:
+		break;
 	}
 }
 
