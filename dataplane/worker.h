@@ -15,6 +15,8 @@
 
 #define WORKER_MAX_IO 2
 
+struct net_table; /* dataplane/table/net.h */
+
 struct worker_setup {
 	unsigned id;
 	int core;   /* pinned to this core and never asleep; -1: adaptive */
@@ -30,6 +32,7 @@ struct worker_setup {
 	struct doorbell *main_bell;
 	_Atomic uint64_t *quiescent;
 	_Atomic(const struct tables *) *tables; /* what the main thread has published */
+	_Atomic(const struct net_table *) *net; /* the same; never NULL itself */
 	_Atomic uint64_t *sessions_epoch;       /* raised when a session was installed */
 	/*
 	 * I/O that this worker, which must be alone and adaptive, does itself instead of threads:

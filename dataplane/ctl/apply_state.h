@@ -26,15 +26,23 @@ struct apply_calls {
 	void (*sessions_changed)(void *context);       /* workers may have something to send */
 	bool (*event)(void *context, const struct shm_event *event); /* false: no room */
 	void *context;
+	/* May be NULL: nobody captures. */
+	void (*capture)(void *context, const struct shm_cmd_capture *cmd);
 };
+
+struct network;  /* dataplane/ctl/network.h */
+struct steering; /* dataplane/ctl/steering.h */
 
 struct apply {
 	struct session_table sessions;
 	struct quiescent *quiescent;
 	_Atomic(const struct tables *) *published;
 	struct flow_table *flows;
-	uint64_t table_seed[2]; /* random: set by the owner */
-	uint32_t max_mtu;       /* that packet buffers have room for */
+	struct network
+		*network; /* initialized; NULL: this forwarder has no ports that carry frames */
+	struct steering *steering; /* NULL: no steer program */
+	uint64_t table_seed[2];    /* random: set by the owner */
+	uint32_t max_mtu;          /* that packet buffers have room for */
 	struct apply_calls calls;
 
 	uint32_t tables_serial; /* of the last tables published */
