@@ -20,7 +20,7 @@
 #include "controlplane/gateway/coord.h"
 #include "controlplane/gateway/mailbox.h"
 #include "controlplane/gateway/sandbox.h"
-#include "controlplane/gateway/wire.h"
+#include "controlplane/gateway/wire/wire.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 #include "lib/crypto/key.h"

@@ -5,8 +5,8 @@
  *
  * Owner:  main() creates it before the thread and destroys it after.
  */
-#ifndef CONTROLPLANE_GATEWAY_WIRE_H
-#define CONTROLPLANE_GATEWAY_WIRE_H
+#ifndef CONTROLPLANE_GATEWAY_WIRE_WIRE_H
+#define CONTROLPLANE_GATEWAY_WIRE_WIRE_H
 
 #include "controlplane/gateway/mailbox.h"
 
