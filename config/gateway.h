@@ -24,6 +24,7 @@
 #define CONFIG_HOST_LEN       256        /* bytes of an endpoint's host name, with its zero */
 #define CONFIG_INTERFACE_LEN  16         /* IFNAMSIZ */
 #define CONFIG_MAX_FILE_BYTES (64 << 20) /* of a configuration file */
+#define CONFIG_MAX_PORTS      6          /* interfaces in dataplane.ports: SHM_MAX_PORTS less two */
 #define CONFIG_MAX_CORE       1023       /* highest core number of a worker */
 #define CONFIG_DEFAULT_MTU    1420
 #define CONFIG_DEFAULT_TABLE  52100     /* routing table of ours */
@@ -42,8 +43,14 @@
 #define CONFIG_MAX_ADVERTISE 256 /* advertised routes; with all else in a question of the API */
 
 enum config_driver {
-	CONFIG_DRIVER_AUTO,
-	CONFIG_DRIVER_KERNEL,
+	CONFIG_DRIVER_AUTO,   /* AF_XDP as soon as we route for others, where it works */
+	CONFIG_DRIVER_KERNEL, /* UDP sockets and the kernel's forwarding, always */
+	CONFIG_DRIVER_AF_XDP, /* AF_XDP; a port that cannot have it is an error to be seen */
+};
+
+/* Both ends included; 1 <= first <= last. */
+struct config_port_range {
+	uint16_t first, last;
 };
 
 struct config_peer {
@@ -109,6 +116,10 @@ struct config_gateway {
 	enum config_driver driver;
 	char interface[CONFIG_INTERFACE_LEN]; /* the host port; default "sluice0" */
 	uint32_t routing_table;               /* default CONFIG_DEFAULT_TABLE */
+	/* Interfaces that shall carry frames, in place of those found; n_ports 0: found */
+	char ports[CONFIG_MAX_PORTS][CONFIG_INTERFACE_LEN];
+	size_t n_ports;
+	struct config_port_range nat_ports; /* of the workers' NAT; default 61000 to 65535 */
 
 	/* tailnet; for a gateway with `wireguard:` all of it is zero */
 	bool is_tailnet;

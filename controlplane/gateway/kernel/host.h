@@ -34,7 +34,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config/gateway.h"
 #include "controlplane/gateway/kernel/journal.h"
+#include "controlplane/gateway/kernel/network.h"
 #include "controlplane/gateway/kernel/notes.h"
 #include "lib/net/addr.h"
 
@@ -43,6 +45,7 @@
 #define HOST_DEFAULT_RULE_PRIORITY 5200 /* must come before 32766, which is `main` */
 #define HOST_ROUTE_PROTOCOL        83   /* of routes, rules and addresses; unused in rt_protos */
 #define HOST_MAX_EXCEPTIONS        65536
+#define HOST_MAX_NEIGHBOURS        8192 /* looked after at once; the least recently wanted goes */
 
 struct host;
 
@@ -59,7 +62,18 @@ struct host_options {
 	 * host_apply(); may read them, must not apply or close.  May be NULL.
 	 */
 	void (*changed)(void *context);
+
+	/*
+	 * There is another network (host_network()); a neighbour's state or address of the link
+	 * layer has changed, or nobody looks after it any more (state NONE).  Both are called from
+	 * inside host_dispatch(), host_apply(), host_serve_ports(), host_want_neighbour() and
+	 * host_tell_neighbours(); same rules.  May be NULL.
+	 */
+	void (*network_changed)(void *context);
+	void (*neighbour_changed)(void *context, const struct network_neighbour *neighbour);
 	void *context;
+
+	bool without_managed; /* tests: as on a kernel before 5.16 */
 };
 
 /* What the host shall be like.  Everything is borrowed for the call. */
@@ -69,8 +83,19 @@ struct host_desired {
 	uint16_t mtu;                  /* bytes */
 	const struct prefix *prefixes; /* allowed_ips of all peers; any order, duplicates allowed */
 	size_t n_prefixes;             /* the networks of `addresses` are added to them */
-	bool forward_v4;
-	bool forward_v6;
+	bool forward_v4; /* packets between the tunnel and other interfaces; the kernel's forwarding
+	                  */
+	bool forward_v6; /* is on only while one of these is not a port of the workers' */
+
+	/* Ports and subnets; all zero: none, the kernel does everything. */
+	enum config_driver driver;
+	const char (*port_names)[CONFIG_INTERFACE_LEN]; /* `dataplane.ports`: these and no others */
+	size_t n_port_names;
+	const struct prefix *advertised; /* prefixes that we offer to a tailnet; may hold /0 */
+	size_t n_advertised;
+	uint32_t nat; /* SHM_NAT_...: families whose source is translated towards a LAN */
+	uint16_t nat_port_first; /* ports of the workers' NAT, 0: none reserved */
+	uint16_t nat_port_last;
 };
 
 enum host_forwarding {
@@ -139,5 +164,33 @@ const struct prefix *
 host_exceptions(const struct host *host, size_t *ret_n, uint64_t *ret_generation);
 
 void host_facts(const struct host *host, struct host_facts *ret_facts);
+
+/*
+ * The network as last looked at; NULL before the first host_apply().  Borrowed until the next call
+ * that may change it: keep it with network_get().
+ */
+struct network *host_network(const struct host *host);
+
+/*
+ * Which interfaces the data plane serves with AF_XDP now; all others are the kernel's: its
+ * forwarding, its masquerade.  Until the first call, ports that are wanted count as served for
+ * some seconds, so that nothing is switched on only to be switched off again.
+ * 0, or the first error of changing the host; the rest was tried.
+ */
+[[nodiscard]] int host_serve_ports(struct host *host, const uint32_t *ifindexes, size_t n);
+
+/*
+ * Look after this neighbour: the kernel resolves it and keeps it resolved, though it sends nothing
+ * itself.  Its state follows by neighbour_changed(), at once if it is known, and again whenever it
+ * changes.  Wanted before: moves to the end of the line of those to be forgotten.  Gateways of
+ * routes by ports are looked after without being asked for.
+ *
+ * 0, or -EINVAL: no neighbour can be there (no port of the network, no address of a single host,
+ * not on the link); -errno of the kernel, which is tried again later.
+ */
+[[nodiscard]] int host_want_neighbour(struct host *host, uint32_t ifindex, const struct addr *addr);
+
+/* Call neighbour_changed() for every neighbour that is looked after, as it is. */
+void host_tell_neighbours(struct host *host);
 
 #endif
