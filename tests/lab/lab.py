@@ -63,6 +63,8 @@ def add_options(parser):
     parser.add_argument("--peers", metavar="DIR",
                         default=env("SLUICE_PEERS", os.path.expanduser("~/.cache/sluice/peers")))
     parser.add_argument("--gateway", default="sluice", choices=["sluice", "wireguard-go", "boringtun", "tailscaled"])
+    parser.add_argument("--driver", default=env("SLUICE_DRIVER", "auto"), choices=["auto", "kernel", "af_xdp"],
+                        help="dataplane.driver of Sluice's configuration")
     parser.add_argument("--unprivileged", action="store_true", help="as uid 65534 in a user namespace")
     parser.add_argument("--long", action="store_true", help="the soak form of the test")
     parser.add_argument("--only", default="", metavar="WORD[,WORD]", help="cases whose name contains one of them")
@@ -422,8 +424,10 @@ class Lab:
     def host(self, name):
         return Host(self, name)
 
-    def link(self, a, a_device, a_addresses, b, b_device, b_addresses):
-        a.ip(f"link add {a_device} type veth peer name {b_device} netns {b.ns}")
+    def link(self, a, a_device, a_addresses, b, b_device, b_addresses, mtu=1500, queues=1):
+        """A veth pair.  queues: of each end; the kernel spreads flows over them."""
+        more = f"mtu {mtu} numrxqueues {queues} numtxqueues {queues}"
+        a.ip(f"link add {a_device} {more} type veth peer name {b_device} {more} netns {b.ns}")
         for host, device, addresses in ((a, a_device, a_addresses), (b, b_device, b_addresses)):
             for address in addresses:
                 host.ip(f"addr add {address} dev {device}" + (" nodad" if ":" in address else ""))
@@ -714,8 +718,18 @@ class Sluice:
         os.makedirs(f"{self.dir}/keys", mode=0o700)
         self.config, self.run_dir, self.state_dir = (f"{self.dir}/{n}" for n in ("sluice.yaml", "run", "state"))
         self.workers, self.mtu, self.extra = "auto", None, ""
+        self.driver, self.ports = getattr(site.options, "driver", "auto"), []
         self.process = None
         self.began = 0.0
+
+    def dataplane_yaml(self):
+        """ports are said with `af_xdp` only: told about them, `auto` would take them too"""
+        lines = ["dataplane:", f"  workers: {self.workers}"]
+        if self.driver != "auto":
+            lines.append(f"  driver: {self.driver}")
+        if self.ports and self.driver == "af_xdp":
+            lines.append(f"  ports: [{', '.join(self.ports)}]")
+        return lines
 
     def peer_yaml(self, p):
         lines = [f"    - name: {p.name}", f"      public_key: {p.public}"]
@@ -734,7 +748,7 @@ class Sluice:
     def yaml(self, peers=None):
         peers = self.site.peers if peers is None else peers
         key = write_secret(f"{self.dir}/keys/gateway.key", self.private)
-        lines = ["version: 1", "dataplane:", f"  workers: {self.workers}", "wireguard:", f"  private_key_file: {key}",
+        lines = ["version: 1", *self.dataplane_yaml(), "wireguard:", f"  private_key_file: {key}",
                  f"  listen_port: {PORT}", f'  addresses: ["{GW_INNER[0]}/16", "{GW_INNER[1]}/64"]']
         if self.mtu:
             lines.append(f"  mtu: {self.mtu}")
@@ -876,6 +890,8 @@ class Site:
         self.lan.ip("route add default via 192.168.77.1")
         self.lan.ip("-6 route add default via fd77::1")
         self.gateway = Sluice(self) if options.gateway == "sluice" else StockGateway(self, options.gateway)
+        if self.gateway.kind == "sluice":
+            self.gateway.ports = ["wan0", "lan0", *(["wan1"] if multi_homed else [])]
 
     def add_peer_host(self, name, number):
         host = self.lab.host(name)
