@@ -3,9 +3,9 @@
  * The port interface: how workers receive and send, whatever lies below.
  *
  * A port has one queue per worker.  A *wire* port carries UDP payloads (WireGuard messages) with
- * their outer addresses in pkt->outer; a *host* port carries inner IP packets.  Drivers:
- * io_socket.c (kernel port), io_host.c (TUN), io_memory.c (tests, fuzzers, bench); AF_XDP and DPDK
- * come next and touch no stage.
+ * their outer addresses in pkt->outer; a *host* port carries inner IP packets; a *link* port carries
+ * Ethernet frames, both ways.  Drivers: io_socket.c (kernel port), io_host.c (TUN), io_xdp.c
+ * (AF_XDP), io_memory.c (tests, fuzzers, bench); DPDK comes next and touches no stage.
  *
  * Owner:  ports are made before the workers start and destroyed after they ended.
  * Thread: rx, tx, flush, is_idle of queue q are for worker q alone.
@@ -26,12 +26,15 @@ struct port;
 struct port_ops {
 	/*
 	 * Take up to max packets that arrived for this queue; the caller owns them.  pkt->port,
-	 * kind, outer, outer_tag, outer_ecn and flow_hash are set.
+	 * kind, outer, outer_tag, outer_ecn and flow_hash are set.  A link port gives PKT_FRAME:
+	 * data at the Ethernet header, and of the rest only port, kind and flags; nothing was
+	 * looked at, and there may be fewer than 14 bytes.
 	 */
 	uint32_t (*rx)(struct port *port, unsigned queue, struct pkt **ret_pkts, uint32_t max);
 	/*
 	 * Send n packets.  Returns how many were taken (the first ones; the port owns them from
-	 * then on); the caller drops the rest with DROP_TX_FULL.
+	 * then on); the caller drops the rest with DROP_TX_FULL.  To a link port: data = a whole
+	 * Ethernet header.
 	 */
 	uint32_t (*tx)(struct port *port, unsigned queue, struct pkt **pkts, uint32_t n);
 	/* End of a worker's round: ring doorbells, kick devices.  May be NULL. */
@@ -41,7 +44,15 @@ struct port_ops {
 	 * brings a packet later rings the worker's bell.
 	 */
 	bool (*is_idle)(struct port *port, unsigned queue);
+	/*
+	 * Fill in the descriptors, at most PORT_MAX_WAIT_FDS, to be polled for POLLIN while the
+	 * worker of this queue sleeps: how many.  They stay the same while the port lives.  NULL:
+	 * the port has none, and rings the worker's bell.
+	 */
+	unsigned (*wait_fds)(struct port *port, unsigned queue, int *ret_fds);
 };
+
+#define PORT_MAX_WAIT_FDS 16u /* a worker may have several queues of a device */
 
 /* What a port has counted; each field written by one thread. */
 struct port_counters {
@@ -52,15 +63,17 @@ struct port_counters {
 	uint64_t no_buffer;          /* no frame was free */
 	uint64_t too_long;           /* longer than a frame */
 	uint64_t malformed;
-	uint64_t ring_full; /* a worker does not keep up */
+	uint64_t ring_full;   /* a worker does not keep up */
+	uint64_t handed_over; /* to the worker that owns a device's queue, for want of queues */
 };
 
 struct port {
 	const struct port_ops *ops;
 	struct port_counters *counters;
 	char name[16];      /* "sluice0", "wire" */
-	const char *driver; /* "host", "kernel", "memory" */
+	const char *driver; /* "host", "kernel", "memory", "af_xdp" */
 	uint8_t index;      /* in the forwarder's table of ports */
+	bool is_link;       /* carries Ethernet frames */
 };
 
 enum io_state {

@@ -89,6 +89,7 @@ io_memory_create(const struct io_memory_config *config, struct port **ret_port)
 		.counters = &m->counters,
 		.driver = "memory",
 		.index = config->port_index,
+		.is_link = config->kind == PKT_FRAME,
 	};
 	strncpy(m->port.name, config->name, sizeof(m->port.name) - 1);
 	*ret_port = &m->port;

@@ -19,7 +19,7 @@
 
 struct io_memory_config {
 	const char *name;   /* copied, 15 characters at most */
-	enum pkt_kind kind; /* PKT_WIRE or PKT_INNER: of everything that comes in */
+	enum pkt_kind kind; /* of everything that comes in; PKT_FRAME makes it a link port */
 	unsigned n_workers; /* queues: 1 to 256 */
 	uint8_t port_index; /* for pkt->port */
 };

@@ -31,6 +31,7 @@ enum pkt_kind {
 	PKT_KEEPALIVE, /* empty, to be sealed for `peer` */
 	PKT_RELAY,     /* a sealed message on its way to the control plane, for `peer`'s relay */
 	PKT_TSMP,      /* an inner packet from `peer` on its way to the control plane */
+	PKT_FRAME,     /* Ethernet frame from a link port */
 };
 
 /* pkt.port of what did not come by a port: our own answers, and what the control plane injected. */
