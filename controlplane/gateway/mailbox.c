@@ -41,6 +41,7 @@ letter_create(enum letter_kind kind)
 	if (letter == NULL)
 		abort(); // a few hundred bytes: nothing can be done any more
 	letter->kind = kind;
+	letter->flows_fd = letter->capture_fd = -1;
 	return letter;
 }
 
@@ -55,6 +56,12 @@ letter_destroy(struct letter *letter)
 	free(letter->stamps);
 	free(letter->facts);
 	free(letter->path_views);
+	free(letter->neighbours);
+	free(letter->ports);
+	if (letter->flows_fd >= 0)
+		close(letter->flows_fd);
+	if (letter->capture_fd >= 0)
+		close(letter->capture_fd);
 	free(letter);
 }
 

@@ -18,12 +18,16 @@
 #include "controlplane/gateway/traversal/paths/paths.h"
 #include "lib/crypto/key.h"
 #include "lib/net/addr.h"
+#include "lib/shm/shm_abi.h"
 
 struct desired;
 struct snapshot;
 struct peer_stamps;
 struct traversal_facts;
 struct path_view;
+struct network;
+struct network_neighbour;
+struct ports_view;
 
 enum letter_kind {
 	/* to wire */
@@ -36,7 +40,10 @@ enum letter_kind {
 	LETTER_PING_INSIDE, /* number, endpoint (an address of its): the same, by TSMP */
 	LETTER_ASK_PATHS,   /* number: answered by LETTER_PATHS with the same number */
 	LETTER_NETCHECK,    /* look at the network now: LETTER_FACTS follows */
-	LETTER_STOP,        /* finish; the last letter is LETTER_STAMPS, then LETTER_STOPPED */
+	LETTER_NETWORK, /* network: what the data plane is told of it, which ports it shall open */
+	LETTER_NEIGHBOURS, /* neighbours, n: these have changed */
+	LETTER_CAPTURE,    /* capture: copy packets into the capture region, or stop */
+	LETTER_STOP,       /* finish; the last letter is LETTER_STAMPS, then LETTER_STOPPED */
 
 	/* to coord */
 	LETTER_SETTLED, /* number, value: 0 the data plane has it; else -errno: it refused, and the
@@ -46,6 +53,10 @@ enum letter_kind {
 	LETTER_FACTS,   /* facts: our place in the network, as it is now */
 	LETTER_PONG,    /* number, pong; endpoint.port: of the peer API, by TSMP */
 	LETTER_PATHS,   /* number, path_views, n */
+	LETTER_WANT_NEIGHBOURS, /* neighbours, n (ifindex, addr): the data plane misses them */
+	LETTER_PORTS,           /* ports, n: which are open, and why not the others */
+	LETTER_REGIONS, /* flows_fd, capture_fd: of the data plane just joined; another one ends
+	                   what came before */
 	LETTER_RESOLVE, /* key: this peer does not answer: look its name up again */
 	LETTER_STOPPED,
 
@@ -66,7 +77,12 @@ struct letter {
 	struct peer_stamps *stamps;    /* owned, malloc */
 	struct traversal_facts *facts; /* owned, malloc */
 	struct paths_pong pong;
-	struct path_view *path_views; /* owned, malloc */
+	struct path_view *path_views;         /* owned, malloc */
+	struct network *network;              /* a reference */
+	struct network_neighbour *neighbours; /* owned, malloc */
+	struct ports_view *ports;             /* owned, malloc */
+	struct shm_cmd_capture capture;
+	int flows_fd, capture_fd; /* owned; -1: none */
 	size_t n;
 	char text[256];
 };
