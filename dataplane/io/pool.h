@@ -17,6 +17,7 @@
 #define POOL_MAGAZINE 64 /* frames exchanged at a time */
 
 struct pool; /* opaque */
+struct frame_ledger;
 
 struct pool_cache {
 	struct pool *pool;
@@ -38,7 +39,21 @@ uint32_t pool_frame_len(uint32_t mtu);
  * frames.  All frames are free afterwards.  Returns 0, -EINVAL (less than four magazines), -ENOMEM.
  */
 [[nodiscard]] int pool_create(void *memory, size_t len, uint32_t frame_len, struct pool **ret_pool);
+/*
+ * The same, but free are only those that the ledger calls ours, and none that reaches over the
+ * boundary of a huge page: a device cannot write to it.  ledger: has pool_frames_in() bytes; read
+ * here only.
+ */
+[[nodiscard]] int pool_create_from_ledger(void *memory,
+	size_t len,
+	uint32_t frame_len,
+	const struct frame_ledger *ledger,
+	struct pool **ret_pool);
 void pool_destroy(struct pool *pool);
+/* Frames that `len` bytes are divided into. */
+uint32_t pool_frames_in(size_t len, uint32_t frame_len);
+/* The memory given to pool_create(). */
+uint8_t *pool_memory(const struct pool *pool);
 uint32_t pool_frame_count(const struct pool *pool);
 uint32_t pool_frame_length(const struct pool *pool);
 
@@ -54,6 +69,8 @@ void pool_cache_fini(struct pool_cache *cache);
  * pool is empty.
  */
 uint32_t pool_get(struct pool_cache *cache, struct pkt **ret_pkts, uint32_t n);
+/* The same, not reset: to be given to a device. */
+uint32_t pool_get_raw(struct pool_cache *cache, struct pkt **ret_pkts, uint32_t n);
 void pool_put(struct pool_cache *cache, struct pkt *const *pkts, uint32_t n);
 
 #endif
