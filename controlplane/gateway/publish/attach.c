@@ -22,22 +22,31 @@ attach_init(struct attach *a, const char *run_dir)
 {
 	int n;
 
-	*a = (struct attach){ .sock = -1, .pause_ns = ATTACH_MIN_PAUSE_NS, .wire = { -1, -1 } };
+	*a = (struct attach){ .sock = -1,
+		.pause_ns = ATTACH_MIN_PAUSE_NS,
+		.wire = { -1, -1 },
+		.flows = -1,
+		.capture = -1 };
 	n = snprintf(a->path, sizeof(a->path), "%s/%s", run_dir, SHM_SOCKET_NAME);
 	return n > 0 && (size_t)n < sizeof(a->path) ? 0 : -ENAMETOOLONG;
 }
 
 static void
+close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void
 close_all(struct attach *a)
 {
-	for (int i = 0; i < 2; i++) {
-		if (a->wire[i] >= 0)
-			close(a->wire[i]);
-		a->wire[i] = -1;
-	}
-	if (a->sock >= 0)
-		close(a->sock);
-	a->sock = -1;
+	close_one(&a->wire[0]);
+	close_one(&a->wire[1]);
+	close_one(&a->flows);
+	close_one(&a->capture);
+	close_one(&a->sock);
 }
 
 void
@@ -172,8 +181,8 @@ join(struct attach *a,
 	close(fds[SHM_FD_TO_CP]);
 	close(fds[SHM_FD_STATE]);
 	close(fds[SHM_FD_NOTES]);
-	close(fds[SHM_FD_FLOWS]); // nobody looks at these two yet
-	close(fds[SHM_FD_CAPTURE]);
+	a->flows = fds[SHM_FD_FLOWS];
+	a->capture = fds[SHM_FD_CAPTURE];
 	a->wire[0] = fds[SHM_FD_WIRE4];
 	a->wire[1] = msg->has_wire6 != 0 ? fds[SHM_FD_WIRE6] : -1;
 	return 0;
@@ -230,6 +239,10 @@ attach_read(struct attach *a, struct dataplane *dp, struct mono now)
 		return ATTACH_NOTHING;
 	if (err == 0 && !dp->attached)
 		return read_grant(a, dp, &msg, fds, n, now);
+	if (err == 0 && n == 0 && msg.kind == SHM_ATTACH_PORT) {
+		a->answer = msg;
+		return ATTACH_ANSWERED;
+	}
 	if (dp->attached) { // the end, or something that we did not ask for
 		for (size_t i = 0; err == 0 && i < n; i++)
 			close(fds[i]);
@@ -240,4 +253,10 @@ attach_read(struct attach *a, struct dataplane *dp, struct mono now)
 		refused(a, err_str(err));
 	attach_end(a, dp, now);
 	return ATTACH_NOTHING;
+}
+
+int
+attach_send(struct attach *a, const struct shm_attach *message)
+{
+	return shm_channel_send(a->sock, message, NULL, 0);
 }

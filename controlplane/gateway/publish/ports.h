@@ -40,8 +40,9 @@ struct ports_row {
 	int64_t pause_ns;
 };
 
-#define PORTS_MAX (2 * SHM_MAX_PORTS) /* wanted ones, and open ones that are not wanted any more \
-	                               */
+#define PORTS_MAX                                                                      \
+	(2 * SHM_MAX_PORTS) /* wanted ones, and open ones that are not wanted any more \
+	                     */
 
 struct ports {
 	struct ports_row rows[PORTS_MAX];

@@ -60,6 +60,7 @@ joined(struct wire *w)
 		log_notice("the data plane is new, sessions are lost and made anew sessions=%zu",
 			n_lost);
 	wire_take_desired(w);
+	wire_network_joined(w);
 	traversal_network_changed(w->traversal, w->now);
 }
 
@@ -79,6 +80,7 @@ lost(struct wire *w, const char *why)
 {
 	log_notice("the connection to the data plane ended, attaching anew: %s", why);
 	publisher_detached(&w->publisher);
+	wire_network_lost(w);
 	w->everything_applied = false;
 	if (wire_open_epoll(w) < 0) {
 		log_err("no descriptor is left to wait with: %s", err_str(-errno));
@@ -94,6 +96,9 @@ wire_read_keeper(struct wire *w)
 	switch (attach_read(&w->attach, &w->dp, w->now)) {
 	case ATTACH_JOINED:
 		joined(w);
+		break;
+	case ATTACH_ANSWERED:
+		wire_port_answered(w);
 		break;
 	case ATTACH_LOST:
 		lost(w, "the keeper closed it");

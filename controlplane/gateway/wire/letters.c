@@ -98,6 +98,15 @@ read_letter(struct wire *w, struct letter *letter)
 	case LETTER_ASK_PATHS:
 		send_paths(w, letter->number);
 		break;
+	case LETTER_NETWORK:
+		wire_on_network(w, letter);
+		break;
+	case LETTER_NEIGHBOURS:
+		wire_on_neighbours(w, letter);
+		break;
+	case LETTER_CAPTURE:
+		wire_on_capture(w, letter);
+		break;
 	case LETTER_NETCHECK:
 		traversal_netcheck(w->traversal, w->now);
 		break;

@@ -30,9 +30,11 @@ on_event(struct wire *w, const struct shm_event *event)
 		publisher_start_over(&w->publisher);
 		w->everything_applied = false;
 		wire_publish(w);
+		wire_network_again(w);
 		break;
 	default:
-		engine_event(&w->engine, event, w->now);
+		if (!wire_network_event(w, event))
+			engine_event(&w->engine, event, w->now);
 		break;
 	}
 }

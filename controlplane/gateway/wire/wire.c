@@ -38,12 +38,15 @@ take_earlier(struct mono *at, struct mono candidate)
 static struct mono
 next_round(struct wire *w, struct mono engine_due)
 {
-	struct mono at = engine_due;
+	struct mono at = engine_due, network_due;
 
 	if (w->attach.sock < 0)
 		take_earlier(&at, w->attach.retry_at);
 	if (dataplane_is_waiting(&w->dp) || publisher_is_talking(&w->publisher))
 		take_earlier(&at, mono_add_ns(w->now, RING_RETRY_NS));
+	network_due = wire_network_due(w);
+	if (!mono_is_never(network_due))
+		take_earlier(&at, network_due);
 	if (w->snapshot != NULL || w->members_due || w->publish_due)
 		at = w->now;
 	return at;
@@ -112,6 +115,7 @@ run_once(struct wire *w)
 	take_earlier(&due, ways_due);
 	traversal_flush(w->traversal);
 	publisher_pump(&w->publisher);
+	wire_network_pump(w);
 	dataplane_flush(&w->dp);
 	wire_open_udp(w);
 	wire_continue_desired(w);
@@ -160,7 +164,9 @@ wire_create(const char *run_dir,
 		return err;
 	}
 	w->udp = udp_create();
-	err = w->udp != NULL ? traversal_create(&ways, &w->traversal) : -ENOMEM;
+	err = w->udp != NULL ? wire_init_network(w) : -ENOMEM;
+	if (err == 0)
+		err = traversal_create(&ways, &w->traversal);
 	if (err == 0)
 		err = wire_open_epoll(w);
 	if (err < 0) {
@@ -180,6 +186,7 @@ wire_destroy(struct wire *w)
 	attach_fini(&w->attach, &w->dp);
 	engine_fini(&w->engine);
 	publisher_fini(&w->publisher);
+	wire_fini_network(w);
 	dataplane_fini(&w->dp);
 	desired_destroy(w->desired);
 	desired_destroy(w->previous);

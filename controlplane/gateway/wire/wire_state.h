@@ -6,6 +6,7 @@
  *     attachment.c   the data plane joined and lost; descriptors
  *     rings.c        events, punted packets, datagrams
  *     desired.c      what shall be
+ *     network.c      what is told of the network around us, which ports are open
  *     letters.c      what coord asks and is told;  ping.c: pings that people ask for
  *     calls.c        what engine and traversal ask of us
  *
@@ -18,6 +19,9 @@
 #include "controlplane/gateway/mailbox.h"
 #include "controlplane/gateway/publish/attach.h"
 #include "controlplane/gateway/publish/dataplane.h"
+#include "controlplane/gateway/publish/neighbours.h"
+#include "controlplane/gateway/publish/net.h"
+#include "controlplane/gateway/publish/ports.h"
 #include "controlplane/gateway/publish/publisher.h"
 #include "controlplane/gateway/snapshot.h"
 #include "controlplane/gateway/traversal/traversal.h"
@@ -69,6 +73,17 @@ struct wire {
 	size_t next_member;            /* of `desired`: whom the traversal is told about next */
 	bool members_due, publish_due; /* what of `desired` is left for the next rounds */
 
+	struct net_publisher net;
+	struct neighbours neighbours;
+	struct ports ports;
+	bool have_network; /* coord has spoken of it */
+	struct mono
+		unknown_since; /* neighbours that nobody knows are given up later; never: done */
+	struct network_neighbour *missed; /* WIRE_MAX_MISSED: for the next LETTER_WANT_NEIGHBOURS */
+	size_t n_missed;
+	struct mono missed_sent;
+	struct shm_cmd_capture capture; /* as coord wants it */
+
 	struct wire_inside_ping inside[WIRE_MAX_INSIDE];
 	struct snapshot *snapshot; /* under way */
 	struct mono stamps_sent;
@@ -108,6 +123,26 @@ void wire_take_desired(struct wire *w);
 void wire_continue_desired(struct wire *w);
 /* Say the rows again; nothing while they are not complete. */
 void wire_publish(struct wire *w);
+
+/* --- network.c --- */
+#define WIRE_MAX_MISSED 256
+[[nodiscard]] int wire_init_network(struct wire *w); /* 0 or -ENOMEM */
+void wire_fini_network(struct wire *w);
+void wire_on_network(struct wire *w, const struct letter *letter);
+void wire_on_neighbours(struct wire *w, const struct letter *letter);
+void wire_on_capture(struct wire *w, const struct letter *letter);
+/* A data plane was joined; its forwarder is a new one; it is gone. */
+void wire_network_joined(struct wire *w);
+void wire_network_again(struct wire *w);
+void wire_network_lost(struct wire *w);
+/* True: the event was about the network. */
+bool wire_network_event(struct wire *w, const struct shm_event *event);
+/* The keeper has answered a question about a port. */
+void wire_port_answered(struct wire *w);
+/* Say what there is room for, ask what is due. */
+void wire_network_pump(struct wire *w);
+/* When to come again if nothing happens; never: nothing is due. */
+struct mono wire_network_due(const struct wire *w);
 
 /* --- letters.c --- */
 void wire_read_inbox(struct wire *w);

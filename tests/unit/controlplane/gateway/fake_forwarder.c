@@ -261,6 +261,58 @@ take_filter(struct fake_forwarder *f, const struct shm_cmd_filter *c)
 }
 
 static void
+take_net(struct fake_forwarder *f, const struct shm_cmd_net *c)
+{
+	uint32_t left = c->total - c->offset;
+	uint32_t n = left < SHM_NET_PART ? left : SHM_NET_PART;
+	struct shm_event event = { .kind = SHM_EV_NET, .generation = c->serial };
+
+	if (c->offset == 0) {
+		f->net_len = 0;
+		f->net_serial = c->serial;
+	}
+	if (c->offset != f->net_len || c->serial != f->net_serial)
+		abort(); // parts come in order
+	if (f->net_len + n <= sizeof(f->net))
+		memcpy(f->net + f->net_len, c->bytes, n);
+	f->net_len += n;
+	f->net_total = c->total;
+	if (f->net_len < c->total)
+		return;
+	f->n_nets++;
+	if (f->refuse_net)
+		event.value = SHM_REFUSED_NET;
+	else
+		f->state->net_serial = c->serial;
+	f->refuse_net = false;
+	fake_say(f, event);
+}
+
+static void
+take_neighbour(struct fake_forwarder *f, const struct shm_cmd_neighbour *c)
+{
+	struct shm_neighbour_row *row;
+	uint32_t i;
+
+	f->n_neighbours++;
+	for (i = 0; i < f->state->neighbours_end; i++) {
+		row = &f->state->neighbours[i];
+		if (row->ifindex == c->ifindex && row->family == c->family &&
+			memcmp(&row->addr, &c->addr, sizeof(row->addr)) == 0)
+			break;
+	}
+	if (i == SHM_MAX_NEIGHBOURS)
+		return;
+	row = &f->state->neighbours[i];
+	row->ifindex = c->ifindex;
+	row->family = c->family;
+	row->addr = c->addr;
+	row->word = SHM_NEIGHBOUR_WORD(c->mac, c->state);
+	if (i == f->state->neighbours_end)
+		f->state->neighbours_end = i + 1;
+}
+
+static void
 execute(struct fake_forwarder *f, const struct shm_command *c)
 {
 	struct shm_path_row *path;
@@ -321,8 +373,13 @@ execute(struct fake_forwarder *f, const struct shm_command *c)
 		f->last_unreachable = c->one.peer;
 		break;
 	case SHM_CMD_NET:
+		take_net(f, &c->net);
+		break;
 	case SHM_CMD_NEIGHBOUR:
+		take_neighbour(f, &c->neighbour);
+		break;
 	case SHM_CMD_CAPTURE:
+		f->capture = c->capture;
 		break;
 	}
 }

@@ -36,6 +36,12 @@ struct fake_forwarder {
 	uint32_t filter_len, filter_total;
 	uint32_t n_keepalive, n_unreachable, n_paths, n_sessions, n_gone;
 	uint32_t last_unreachable;
+	uint8_t net[8192]; /* what NET parts said last, and how much of it */
+	uint32_t net_len, net_total;
+	uint64_t net_serial;
+	uint32_t n_nets, n_neighbours; /* blocks, commands */
+	bool refuse_net;               /* the next block is refused */
+	struct shm_cmd_capture capture;
 	struct shm_cmd_session session; /* the last one, keys and all */
 };
 
