@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Flows that outbound packets have opened, in memory of the keeper: they outlive the forwarder.
+ * Flows, in memory of the keeper: they outlive the forwarder.  Those of the address translation,
+ * and what the packet filter remembers of outbound packets.
  *
- * Owner:  the keeper makes the memory, all zero, and writes the key.
- * Thread: as lib/policy/flow_table.h: any number of workers.
+ * The translation's part comes first: the control plane, which maps the region to show flows, knows
+ * that part only (nat_foreach() of lib/nat).
+ *
+ * Owner:  the keeper makes the memory, all zero, and writes nat.head (nat_memory_begin()) and key.
+ * Thread: as lib/nat/nat.h and lib/policy/flow_table.h: any number of workers.
  */
 #ifndef DATAPLANE_TABLE_FLOW_MEMORY_H
 #define DATAPLANE_TABLE_FLOW_MEMORY_H
@@ -11,14 +15,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/nat/nat_memory.h"
 #include "lib/policy/flow_table.h"
 
 #define FLOW_MEMORY_GROUPS 64 /* of 512 flows and 16 KiB */
 
 struct flow_memory {
+	struct nat_memory nat;
 	_Alignas(64) uint64_t key[2]; /* random */
 	_Alignas(64) struct flow_group groups[FLOW_MEMORY_GROUPS];
 };
+static_assert(offsetof(struct flow_memory, nat) == 0, "where the control plane looks");
 
 /* n: groups, a power of two up to FLOW_MEMORY_GROUPS; whoever uses the memory says the same. */
 static inline void
