@@ -69,6 +69,7 @@ struct net_table {
 	uint16_t listen_port; /* of the wire, host order */
 	uint16_t nat;         /* SHM_NAT_... */
 	uint16_t nat_port_first, nat_port_last;
+	bool has_wide_local; /* a prefix of the box's own that is no single address */
 	uint64_t seed[2];
 	struct exact_table *hosts; /* /32 and /128 to the number of their route */
 	struct prefix_table *prefixes;
@@ -148,12 +149,14 @@ net_route_lookup(const struct net_table *t, uint8_t family, const uint8_t *addr)
 static_assert(EXACT_TABLE_NONE == NET_NO_ROUTE && PREFIX_TABLE_NONE == NET_NO_ROUTE,
 	"one value for none");
 
-/* Whether an address is one of the box's own. */
+/* Whether an address is one of the box's own; those of loopback do not count. */
 static inline bool
 net_is_local(const struct net_table *t, uint8_t family, const uint8_t *addr)
 {
-	uint32_t route = net_route_lookup(t, family, addr);
+	uint32_t route = exact_table_lookup(t->hosts, family, addr);
 
+	if (route == EXACT_TABLE_NONE && t->has_wide_local)
+		route = prefix_table_lookup(t->prefixes, family, addr);
 	return route != NET_NO_ROUTE && t->routes[route].kind == SHM_ROUTE_LOCAL;
 }
 
