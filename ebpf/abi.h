@@ -16,6 +16,10 @@
 #define STEER_MAX_FRAGMENTS 4096u
 #define STEER_MAX_BUCKETS   16384u
 
+/* Later fragments follow the first one for so long (RFC 1122 section 3.3.2: at most 120 s; the
+ * kernel's own time is 30 s, and identifiers come again). */
+#define STEER_FRAGMENT_AGE_NS 30000000000ull
+
 /* A device's row: index is its place in the loader's list. */
 struct steer_device {
 	__u32 ifindex; /* 0: free */
@@ -24,10 +28,14 @@ struct steer_device {
 };
 _Static_assert(sizeof(struct steer_device) == 12, "value of a map");
 
-/* Values of addresses, prefixes and known sources.  `stamp`: see steer_maps.h. */
+/*
+ * Values of addresses, prefixes and known sources.  Stamps: see steer_maps.h; an address may be
+ * there both by itself and as a host prefix.
+ */
 struct steer_row {
 	__u32 what; /* STEER_ADDRESS_..., enum steer_prefix_action, or 1 */
-	__u32 stamp;
+	__u16 stamp;
+	__u16 prefix_stamp; /* addresses only */
 };
 _Static_assert(sizeof(struct steer_row) == 8, "value of a map");
 

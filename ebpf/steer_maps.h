@@ -31,7 +31,7 @@ struct steer_maps {
 	int sources;
 	int counters;
 	uint32_t n_cpus; /* possible ones: length of a counter */
-	uint32_t stamp;  /* of rows that are put from now on */
+	uint16_t stamp;  /* of rows that are put from now on */
 };
 
 /* The descriptors of a `struct steer_maps` as an array, for handing them over: its first
@@ -81,8 +81,9 @@ steer_delete_known_source(const struct steer_maps *maps, const struct addr *addr
 [[nodiscard]] int
 steer_read_counters(const struct steer_maps *maps, uint32_t ifindex, struct steer_counts *ret);
 
-/* How many of them the program dropped; "handshake_length" ... as in status. */
+/* How many of them the program dropped. */
 uint64_t steer_dropped(const struct steer_counts *counts);
+/* As in status and metrics; "unknown" beyond the last. */
 const char *steer_verdict_name(unsigned verdict);
 
 #endif
