@@ -8,12 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/io/frame_ledger.h"
+
 #define MIN_MAGAZINES 4
 // Magazines beyond those that full ones need: one that is being filled or emptied per thread, and
 // the partly full ones that ended caches leave behind.
 #define SPARE_MAGAZINES 320
 
 #define STAGGER 64 // see pool_frame_len()
+
+#define HUGE_PAGE ((size_t)2 << 20)
 
 #define CACHE_FRAMES (2 * POOL_MAGAZINE)
 
@@ -35,6 +39,7 @@ struct pool {
 	_Alignas(64) _Atomic uint32_t free_frames; // in `full`
 	uint32_t frame_len;
 	uint32_t n_frames;
+	uint8_t *memory;
 	struct magazine *magazines;
 	// Of each magazine the one below it on its stack.  Beside them, because a thread whose pop
 	// fails reads it while another already fills the magazine.
@@ -89,24 +94,40 @@ pool_frame_len(uint32_t mtu)
 	return len + STAGGER;
 }
 
-static void
-fill_stacks(struct pool *pool, uint8_t *memory, uint32_t n_full, uint32_t n_magazines)
+// May frame `number` be handed out?
+static bool
+is_usable(const struct pool *pool, const struct frame_ledger *ledger, size_t number)
 {
+	size_t begin = number * pool->frame_len;
+
+	if (ledger == NULL)
+		return true;
+	return ledger->holder[number] == FRAME_OURS &&
+	       begin / HUGE_PAGE == (begin + pool->frame_len - 1) / HUGE_PAGE;
+}
+
+static void
+fill_stacks(struct pool *pool, const struct frame_ledger *ledger, uint32_t n_magazines)
+{
+	uint32_t n_full = pool->n_frames / POOL_MAGAZINE, n_free = 0;
+
 	// Backwards, so that low addresses are used first.
 	for (uint32_t i = n_magazines; i-- > n_full;)
 		stack_push(pool, &pool->empty, i);
 	for (uint32_t i = n_full; i-- > 0;) {
 		struct magazine *m = &pool->magazines[i];
 
-		for (uint32_t k = 0; k < POOL_MAGAZINE; k++) {
-			size_t number = (size_t)i * POOL_MAGAZINE + (POOL_MAGAZINE - 1 - k);
+		for (uint32_t k = POOL_MAGAZINE; k-- > 0;) {
+			size_t number = (size_t)i * POOL_MAGAZINE + k;
 
-			m->frames[k] = (struct pkt *)(memory + number * pool->frame_len);
+			if (is_usable(pool, ledger, number))
+				m->frames[m->n++] =
+					(struct pkt *)(pool->memory + number * pool->frame_len);
 		}
-		m->n = POOL_MAGAZINE;
-		stack_push(pool, &pool->full, i);
+		n_free += m->n;
+		stack_push(pool, m->n > 0 ? &pool->full : &pool->empty, i);
 	}
-	atomic_store_explicit(&pool->free_frames, pool->n_frames, memory_order_relaxed);
+	atomic_store_explicit(&pool->free_frames, n_free, memory_order_relaxed);
 }
 
 // Whole cache lines are what the descriptor's alignment needs; only drivers may want powers of two.
@@ -117,7 +138,11 @@ is_frame_len(uint32_t len)
 }
 
 int
-pool_create(void *memory, size_t len, uint32_t frame_len, struct pool **ret_pool)
+pool_create_from_ledger(void *memory,
+	size_t len,
+	uint32_t frame_len,
+	const struct frame_ledger *ledger,
+	struct pool **ret_pool)
 {
 	struct pool *pool;
 	size_t n_full, n_magazines;
@@ -135,15 +160,22 @@ pool_create(void *memory, size_t len, uint32_t frame_len, struct pool **ret_pool
 	memset(pool, 0, sizeof(*pool));
 	pool->frame_len = frame_len;
 	pool->n_frames = (uint32_t)n_full * POOL_MAGAZINE;
+	pool->memory = memory;
 	pool->magazines = calloc(n_magazines, sizeof(*pool->magazines));
 	pool->below = calloc(n_magazines, sizeof(*pool->below));
 	if (pool->magazines == NULL || pool->below == NULL) {
 		pool_destroy(pool);
 		return -ENOMEM;
 	}
-	fill_stacks(pool, memory, (uint32_t)n_full, (uint32_t)n_magazines);
+	fill_stacks(pool, ledger, (uint32_t)n_magazines);
 	*ret_pool = pool;
 	return 0;
+}
+
+int
+pool_create(void *memory, size_t len, uint32_t frame_len, struct pool **ret_pool)
+{
+	return pool_create_from_ledger(memory, len, frame_len, NULL, ret_pool);
 }
 
 void
@@ -154,6 +186,18 @@ pool_destroy(struct pool *pool)
 	free(pool->below);
 	free(pool->magazines);
 	free(pool);
+}
+
+uint32_t
+pool_frames_in(size_t len, uint32_t frame_len)
+{
+	return (uint32_t)(len / frame_len / POOL_MAGAZINE * POOL_MAGAZINE);
+}
+
+uint8_t *
+pool_memory(const struct pool *pool)
+{
+	return pool->memory;
 }
 
 uint32_t
@@ -240,6 +284,17 @@ pool_get(struct pool_cache *cache, struct pkt **ret_pkts, uint32_t n)
 		p->frame_len = frame_len;
 		pkt_reset(p);
 		ret_pkts[i] = p;
+	}
+	return n;
+}
+
+uint32_t
+pool_get_raw(struct pool_cache *cache, struct pkt **ret_pkts, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (cache->n == 0 && !load(cache))
+			return i;
+		ret_pkts[i] = cache->frames[--cache->n];
 	}
 	return n;
 }

@@ -42,15 +42,18 @@ struct xdp_fds {
 };
 
 /*
- * Attach the steer program: generic, or natively by the driver.  Both descriptors are the caller's.
- * Returns 0 or -errno as the kernel gave it (-EBUSY, -ERANGE, -EOPNOTSUPP, -EPERM, ...).
+ * Attach the steer program: generic, or natively by the driver (as steer_attach() in
+ * ebpf/loader.h).  Both descriptors are the caller's.  Returns 0, or -errno as the kernel gave it,
+ * with a line for people in `why`.
  */
-typedef int (*xdp_attach)(const void *context,
+typedef int (*xdp_attach)(void *context,
 	uint32_t ifindex,
 	bool generic,
 	unsigned n_queues,
 	int *ret_link,
-	int *ret_xskmap);
+	int *ret_xskmap,
+	char *why,
+	size_t why_size);
 
 struct xdp_open_config {
 	const char *name; /* of the interface */
@@ -61,7 +64,7 @@ struct xdp_open_config {
 	uint32_t frame_len;
 	bool is_huge; /* of huge pages: without, devices cannot use it themselves */
 	xdp_attach attach;
-	const void *context; /* of attach */
+	void *context; /* of attach */
 };
 
 #define XDP_WHY_LEN 184
