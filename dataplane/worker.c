@@ -14,6 +14,7 @@
 #include "dataplane/path/inbound.h"
 #include "dataplane/path/outbound.h"
 #include "dataplane/stage/stages.h"
+#include "dataplane/table/net.h"
 #include "lib/base/clock.h"
 
 #define SPIN_TSC 60000 /* about 20 us without a packet before a worker that spins sleeps */
@@ -29,6 +30,9 @@
 #define TSMP_RATE_PPS 50 // to the control plane
 #define TSMP_BURST    20
 #define N_VERDICTS    4096
+/* Rounds in a row before I/O of its own has its turn, though a link port brings ever more. */
+#define MAX_ROUNDS_WITH_IO 64
+#define MAX_SLEEP_FDS      (1 + WORKER_MAX_IO * IO_MAX_FDS + SHM_MAX_PORTS * (unsigned)PORT_MAX_WAIT_FDS)
 
 int
 worker_create(const struct worker_setup *setup, struct worker_thread **ret_worker)
@@ -188,13 +192,53 @@ worker_round(struct worker_thread *t)
 	return n;
 }
 
+// The open link ports.  Valid until the next quiescent point.
+static const struct net_table *
+net_of(const struct worker_thread *t)
+{
+	// Pairs with the release in ctl/network.c.
+	return t->setup.net != NULL ? atomic_load_explicit(t->setup.net, memory_order_acquire)
+	                            : NULL;
+}
+
+static bool
+are_links_idle(struct worker_thread *t)
+{
+	const struct net_table *net = net_of(t);
+
+	for (uint32_t i = 0; net != NULL && i < net->n_ports; i++)
+		if (!net->ports[i].io->ops->is_idle(net->ports[i].io, t->w.id))
+			return false;
+	return true;
+}
+
+// Descriptors that are ready when a link port has something for this worker: how many.
+static unsigned
+watch_links(struct worker_thread *t, struct pollfd *fds)
+{
+	const struct net_table *net = net_of(t);
+	int of_port[PORT_MAX_WAIT_FDS];
+	unsigned n = 0;
+
+	for (uint32_t i = 0; net != NULL && i < net->n_ports; i++) {
+		struct port *io = net->ports[i].io;
+		unsigned n_of_port =
+			io->ops->wait_fds != NULL ? io->ops->wait_fds(io, t->w.id, of_port) : 0;
+
+		for (unsigned k = 0; k < n_of_port; k++)
+			fds[n++] = (struct pollfd){ .fd = of_port[k], .events = POLLIN };
+	}
+	return n;
+}
+
 static bool
 is_idle(struct worker_thread *t)
 {
 	struct worker *w = &t->w;
 
-	return w->wire->ops->is_idle(w->wire, w->id) && w->host->ops->is_idle(w->host, w->id) &&
-	       pkt_ring_is_empty(&t->inject) && event_ring_peek(&t->requests) == NULL &&
+	return are_links_idle(t) && w->wire->ops->is_idle(w->wire, w->id) &&
+	       w->host->ops->is_idle(w->host, w->id) && pkt_ring_is_empty(&t->inject) &&
+	       event_ring_peek(&t->requests) == NULL &&
 	       atomic_load_explicit(t->setup.sessions_epoch, memory_order_relaxed) ==
 	               t->epoch_seen &&
 	       !atomic_load_explicit(&t->stop, memory_order_relaxed);
@@ -210,21 +254,28 @@ clear_bell(struct worker_thread *t)
 		rings = 0; // nobody rang: it was the time-out
 }
 
-// Sleep until somebody rings, or until one of the n descriptors behind the bell's is ready.
-// Holding nothing, so the main thread need not wait for us.
+/*
+ * Sleep until somebody rings, until a link port has something, or until one of the n descriptors
+ * behind the bell's is ready.  Asleep we hold nothing, so that the main thread need not wait for
+ * us: what is looked at of link ports is looked at before.  A descriptor of one that is closed
+ * meanwhile stays what it was until poll() returns, and whoever closes it rings.
+ */
 static void
-sleep_until_rung(struct worker_thread *t, struct pollfd *fds, unsigned n)
+sleep_until_rung(struct worker_thread *t, struct pollfd fds[MAX_SLEEP_FDS], unsigned n)
 {
+	unsigned n_links;
+
 	fds[0] = (struct pollfd){ .fd = t->bell.fd, .events = POLLIN };
-	quiescent_sleep(t->setup.quiescent);
 	doorbell_announce(&t->bell);
 	if (is_idle(t)) {
+		n_links = watch_links(t, fds + 1 + n);
 		t->w.counters->sleeps++;
-		if (poll(fds, 1 + n, SLEEP_MAX_MS) < 0)
+		quiescent_sleep(t->setup.quiescent);
+		if (poll(fds, 1 + n + n_links, SLEEP_MAX_MS) < 0)
 			memset(fds, 0, (1 + n) * sizeof(*fds)); // a signal
+		quiescent_wake(t->setup.quiescent);
 	}
 	clear_bell(t);
-	quiescent_wake(t->setup.quiescent);
 }
 
 /* ---- with I/O of its own ---- */
@@ -257,7 +308,7 @@ nap(struct worker_thread *t, uint64_t ns)
 static void
 sleep_until_ready(struct worker_thread *t)
 {
-	struct pollfd fds[1 + WORKER_MAX_IO * IO_MAX_FDS] = {}, *of = fds + 1;
+	struct pollfd fds[MAX_SLEEP_FDS] = {}, *of = fds + 1;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < t->setup.n_io; i++)
@@ -283,7 +334,7 @@ static bool
 round_with_io(struct worker_thread *t, uint32_t *ret_n)
 {
 	bool has_more = false, is_held_up = false;
-	uint32_t n, n_unsent = 0;
+	uint32_t n, n_unsent = 0, n_rounds = 0;
 
 	for (unsigned i = 0; i < t->setup.n_io; i++) {
 		enum io_state state = IO_EMPTY;
@@ -298,6 +349,10 @@ round_with_io(struct worker_thread *t, uint32_t *ret_n)
 	while ((n = worker_round(t)) > 0) {
 		*ret_n += n;
 		n_unsent += n;
+		if (++n_rounds == MAX_ROUNDS_WITH_IO) {
+			has_more = true;
+			break;
+		}
 		if (n_unsent < PKT_RING_SIZE / 2)
 			continue;
 		// Both ports' packets may leave by one, whose ring is as long as theirs.
@@ -354,7 +409,7 @@ run_without_io(struct worker_thread *t)
 {
 	uint64_t spin_tsc = t->setup.spins ? SPIN_TSC : 0;
 	struct shm_worker_counters *c = t->w.counters;
-	struct pollfd fd;
+	struct pollfd fds[MAX_SLEEP_FDS];
 
 	while (!atomic_load_explicit(&t->stop, memory_order_relaxed)) {
 		uint32_t n = worker_round(t);
@@ -367,7 +422,7 @@ run_without_io(struct worker_thread *t)
 		} else {
 			c->idle_tsc += now - t->mark_tsc;
 			if (t->setup.core < 0 && now - t->worked_tsc > spin_tsc) {
-				sleep_until_rung(t, &fd, 0);
+				sleep_until_rung(t, fds, 0);
 				t->worked_tsc = __rdtsc(); // spin anew before the next sleep
 				c->idle_tsc += t->worked_tsc - now;
 				now = t->worked_tsc;

@@ -15,6 +15,7 @@
 
 #define WORKER_MAX_IO 2
 
+struct nat;       /* lib/nat/nat.h */
 struct net_table; /* dataplane/table/net.h */
 
 struct worker_setup {
@@ -28,6 +29,7 @@ struct worker_setup {
 	struct port *wire;
 	struct port *host;
 	struct flow_table *flows; /* of all workers */
+	struct nat *nat;          /* the same; NULL: no translation */
 	uint64_t verdict_seed[2]; /* random */
 	struct doorbell *main_bell;
 	_Atomic uint64_t *quiescent;

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "dataplane/ctl/generation.h"
+#include "dataplane/ctl/network.h"
+#include "dataplane/ctl/steering.h"
 #include "lib/base/secret.h"
 
 int
@@ -19,6 +21,16 @@ apply_init(struct apply *a)
 	session_forget_sources(&a->sessions);
 	generation_finish_commit(a);
 	return generation_publish_applied(a);
+}
+
+void
+apply_start_steering(struct apply *a, struct steering *steering)
+{
+	a->steering = steering;
+	generation_steer_applied(a);
+	if (a->network != NULL)
+		network_start_steering(a->network, steering);
+	steering_settle(steering);
 }
 
 void
@@ -92,6 +104,15 @@ set_path(struct apply *a, const struct shm_cmd_path *cmd)
 	apply_set_path(a, cmd->peer, path);
 }
 
+static void
+take_network(struct apply *a, const struct shm_cmd_net *part)
+{
+	struct shm_event event;
+
+	if (a->network != NULL && network_part(a->network, part, &event))
+		answer(a, &event);
+}
+
 void
 apply_command(struct apply *a, struct shm_command *cmd)
 {
@@ -131,8 +152,15 @@ apply_command(struct apply *a, struct shm_command *cmd)
 			a->calls.give_up(a->calls.context, cmd->one.peer);
 		break;
 	case SHM_CMD_NET:
+		take_network(a, &cmd->net);
+		break;
 	case SHM_CMD_NEIGHBOUR:
+		if (a->network != NULL)
+			network_neighbour(a->network, &cmd->neighbour);
+		break;
 	case SHM_CMD_CAPTURE:
+		if (a->calls.capture != NULL)
+			a->calls.capture(a->calls.context, &cmd->capture);
 		break;
 	}
 	secret_wipe(cmd, sizeof(*cmd));

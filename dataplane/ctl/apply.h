@@ -14,6 +14,13 @@
 /* Take over what the predecessor applied and publish it.  0, -ENOMEM, or -EINVAL (memory damaged).
  */
 [[nodiscard]] int apply_init(struct apply *a);
+
+/*
+ * Say everything that is applied to the steer program's maps, and every change from now on.  Later
+ * than apply_init(): packets need not wait for it, since the maps still hold what a predecessor
+ * wrote.
+ */
+void apply_start_steering(struct apply *a, struct steering *steering);
 void apply_fini(struct apply *a);
 
 /* Execute one command, copied out of the ring.  The copy's keys are wiped. */

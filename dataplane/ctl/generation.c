@@ -8,6 +8,7 @@
 
 #include "dataplane/ctl/filter.h"
 #include "dataplane/ctl/retire.h"
+#include "dataplane/ctl/steering.h"
 
 #define MIN_MTU 576
 
@@ -304,7 +305,7 @@ generation_finish_commit(struct apply *a)
 
 // Workers no longer look at the old tables once this has returned.
 static void
-publish(struct apply *a, struct tables *tables)
+publish(struct apply *a, const struct shm_applied_half *rows, struct tables *tables)
 {
 	const struct tables *old;
 
@@ -312,10 +313,34 @@ publish(struct apply *a, struct tables *tables)
 	if (++a->tables_serial == 0)
 		a->tables_serial = 1;
 	tables->serial = a->tables_serial;
+	if (a->steering != NULL)
+		steering_prefixes_before(a->steering, rows->prefixes, rows->n_prefixes);
 	old = atomic_exchange_explicit(a->published, tables, memory_order_acq_rel);
 
 	quiescent_wait_workers(a->quiescent);
 	tables_destroy((struct tables *)old);
+	if (a->steering != NULL)
+		steering_prefixes_after(a->steering);
+}
+
+static const struct shm_path *
+path_of(const struct apply *a, uint32_t peer)
+{
+	const struct shm_path_row *row = &a->sessions.state->paths[peer];
+
+	return &row->path[atomic_load_explicit(&row->which, memory_order_relaxed) & 1];
+}
+
+void
+generation_steer_applied(struct apply *a)
+{
+	const struct shm_applied_half *applied = half(a, true);
+
+	steering_prefixes_before(a->steering, applied->prefixes, applied->n_prefixes);
+	steering_prefixes_after(a->steering);
+	for (uint32_t peer = 0; peer < applied->n_peers; peer++)
+		if (generation_has_peer(a, peer))
+			steering_path(a->steering, peer, path_of(a, peer));
 }
 
 int
@@ -332,7 +357,7 @@ generation_publish_applied(struct apply *a)
 	if (err < 0)
 		return err;
 	tables->acl = filter_take_up(a, applied);
-	publish(a, tables);
+	publish(a, applied, tables);
 	return 0;
 }
 
@@ -360,7 +385,7 @@ generation_commit(struct apply *a, uint64_t generation)
 	// Before the new tables: they may give a peer's number to somebody else.  A death from here
 	// to the flip costs those peers their sessions, nothing more.
 	unlink_sessions(a, old, next);
-	publish(a, tables);
+	publish(a, next, tables);
 	next->generation = generation;
 	if (old->settings.filter != SHM_FILTER_SHIELDS_UP &&
 		next->settings.filter == SHM_FILTER_SHIELDS_UP)

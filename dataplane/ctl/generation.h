@@ -17,6 +17,9 @@
 /* Publish the tables of what is applied now (an empty table if nothing is).  As apply_init(). */
 [[nodiscard]] int generation_publish_applied(struct apply *a);
 
+/* Say all of what is applied now, and paths, to a->steering, which is new. */
+void generation_steer_applied(struct apply *a);
+
 /* End what a predecessor's last commit had begun: rid the peers of what former holders left. */
 void generation_finish_commit(struct apply *a);
 

@@ -31,19 +31,20 @@ struct network {
 	struct shm_state *state;
 	struct quiescent *quiescent;
 	_Atomic(const struct net_table *) *published;
-	struct steering *steering; /* NULL: no steer program */
-	uint16_t listen_port;      /* of the wire, host order */
-	uint64_t seed[2];          /* random */
+	uint16_t listen_port; /* of the wire, host order */
+	uint64_t seed[2];     /* random */
 	/* Workers that sleep must look at new ports.  NULL: they never sleep. */
 	void (*wake)(void *context);
 	/* NAT's range and whether there is one, of a block about to be published.  May be NULL. */
 	void (*nat_changed)(void *context, const struct shm_net *net);
 	void *context;
 
+	struct steering *steering; /* NULL: not yet, or no steer program */
 	struct network_port ports[SHM_MAX_PORTS];
 	unsigned n_ports;
 	uint32_t table_serial; /* of the last table published */
 
+	bool neighbours_full; /* no use in making room again */
 	uint64_t part_serial; /* of the block that is coming in; 0: none */
 	uint32_t part_total;
 	uint32_t part_len; /* bytes of it so far */
@@ -56,6 +57,9 @@ struct network {
  */
 [[nodiscard]] int network_init(struct network *n);
 void network_fini(struct network *n);
+
+/* Say what is applied to the steer program's maps, and every change from now on. */
+void network_start_steering(struct network *n, struct steering *steering);
 
 /*
  * One SHM_CMD_NET.  True: *ret_event is its answer, to be sent.  False: more parts follow, or the

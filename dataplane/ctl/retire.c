@@ -2,6 +2,8 @@
 
 #include "dataplane/ctl/retire.h"
 
+#include "dataplane/ctl/steering.h"
+
 void
 apply_retire(struct apply *a, uint32_t slot)
 {
@@ -59,5 +61,7 @@ apply_set_path(struct apply *a, uint32_t peer, const struct shm_path *path)
 		a->n_moved = 0;
 	}
 	session_set_path(&a->sessions, peer, path);
+	if (a->steering != NULL)
+		steering_path(a->steering, peer, path);
 	a->moved[a->n_moved++] = peer;
 }

@@ -40,10 +40,15 @@ struct steering_sink {
 		bool is_local,
 		bool is_nat);
 	int (*delete_address)(void *context, uint8_t family, const uint8_t *bytes);
-	int (*put_source)(void *context, uint8_t family, const uint8_t *bytes);
-	int (*delete_source)(void *context, uint8_t family, const uint8_t *bytes);
+	/* Port 0: the address, whatever the port. */
+	int (*put_source)(void *context, uint8_t family, const uint8_t *bytes, uint16_t port);
+	int (*delete_source)(void *context, uint8_t family, const uint8_t *bytes, uint16_t port);
+	/* A port's own address of the link layer. */
+	int (*put_device)(void *context, uint32_t ifindex, const uint8_t *mac);
 	/* Range of ports that NAT uses; first > last: none. */
 	int (*put_settings)(void *context, uint16_t nat_first, uint16_t nat_last);
+	/* Delete what this process has not put. */
+	int (*sweep)(void *context);
 	void *context;
 };
 
@@ -65,10 +70,20 @@ void steering_network_before(struct steering *s,
 	const struct shm_net *net,
 	const uint32_t *ifindexes,
 	size_t n);
-void steering_network_after(struct steering *s);
+/* The same arguments. */
+void steering_network_after(struct steering *s,
+	const struct shm_net *net,
+	const uint32_t *ifindexes,
+	size_t n);
 
-/* A peer's path changed.  NULL: there was none, or there is none now. */
-void steering_path(struct steering *s, const struct shm_path *old, const struct shm_path *now);
+/* A peer's path is this one now; peer < SHM_MAX_PEERS. */
+void steering_path(struct steering *s, uint32_t peer, const struct shm_path *path);
+
+/*
+ * Everything that this process knows has been said once: what only a predecessor has put goes.
+ * Rows that both know were there all the time.
+ */
+void steering_settle(struct steering *s);
 
 /* How many rows could not be written since the last call (a full map), and the last error. */
 uint64_t steering_failures(struct steering *s, int *ret_err);
