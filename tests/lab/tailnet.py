@@ -125,6 +125,7 @@ class Tailnet:
                     "-CAcreateserial", "-days", "30", "-out", f"{at}.crt", "-extfile", f"{at}.ext"])
 
     def write_policy(self, policy):
+        self.policy = policy
         with open(f"{self.ctl_dir}/policy.new", "w") as f:
             json.dump(policy, f)
         os.replace(f"{self.ctl_dir}/policy.new", f"{self.ctl_dir}/policy.hujson")
