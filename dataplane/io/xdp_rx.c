@@ -66,7 +66,7 @@ xdp_refill(struct io_xdp *x, struct xdp_queue *q)
 	uint32_t n = missing(x, q);
 
 	// Not one by one: the kernel looks at the ring from another core.
-	if (n < XDP_BATCH / 2 && n < x->fill_target / 2)
+	if (n < XDP_BATCH / 2 && n < x->fill_target / 8)
 		return;
 	while (n > 0 && refill_batch(x, q, n))
 		n -= n < XDP_BATCH ? n : XDP_BATCH;
