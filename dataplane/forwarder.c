@@ -17,8 +17,12 @@
 #include <x86intrin.h>
 
 #include "dataplane/ctl/apply.h"
+#include "dataplane/ctl/network.h"
 #include "dataplane/ctl/report.h"
+#include "dataplane/ctl/steering_maps.h"
+#include "dataplane/io/io_xdp.h"
 #include "dataplane/keeper/link.h"
+#include "dataplane/link_ports.h"
 #include "dataplane/sandbox.h"
 #include "dataplane/table/flow_memory.h"
 #include "dataplane/worker.h"
@@ -44,6 +48,7 @@ struct forwarder {
 	struct shm_sessions *keys;
 	struct flow_memory *flow_memory;
 	struct flow_table flows;
+	struct frame_ledger *ledger; /* NULL: no ports that carry frames */
 	void *packets;
 	struct pool *pool;
 	struct pool_cache cache; /* the main thread's */
@@ -57,9 +62,13 @@ struct forwarder {
 	bool is_one_thread; /* the worker does the I/O itself */
 	struct quiescent quiescent;
 	_Atomic(const struct tables *) tables;
+	_Atomic(const struct net_table *) net;
 	_Atomic uint64_t sessions_epoch;
 	struct doorbell bell; /* rung by workers */
 	struct apply apply;
+	struct network network;
+	struct steering_maps steering_maps;
+	struct link_ports links;
 	struct rings rings;
 	uint64_t swept_ns, counted_ns;
 };
@@ -92,13 +101,21 @@ give_up(void *context, uint32_t peer)
 }
 
 static void
+wake_workers(void *context)
+{
+	struct forwarder *f = context;
+
+	for (unsigned i = 0; i < f->n_workers; i++)
+		doorbell_ring(&f->workers[i]->bell);
+}
+
+static void
 sessions_changed(void *context)
 {
 	struct forwarder *f = context;
 
 	atomic_fetch_add_explicit(&f->sessions_epoch, 1, memory_order_seq_cst);
-	for (unsigned i = 0; i < f->n_workers; i++)
-		doorbell_ring(&f->workers[i]->bell);
+	wake_workers(f);
 }
 
 static bool
@@ -126,12 +143,33 @@ map_regions(struct forwarder *f)
 			s->flows_fd, sizeof(*f->flow_memory), true, (void **)&f->flow_memory);
 	if (err < 0)
 		return err;
+	if (s->ledger_fd >= 0)
+		err = shm_region_map(s->ledger_fd, s->ledger_len, true, (void **)&f->ledger);
+	if (err < 0)
+		return err;
 	flow_memory_use(f->flow_memory, FLOW_MEMORY_GROUPS, &f->flows);
 	madvise(f->keys, sizeof(*f->keys), MADV_DONTDUMP);
 	// Pages of keys are locked as they come into being; where the limit is too low, status says
 	// so.
 	f->state->locked_memory = mlock2(f->keys, sizeof(*f->keys), MLOCK_ONFAULT) == 0;
 	return 0;
+}
+
+// Frames that the kernel has, for the predecessor or from before it, are left alone.
+static int
+create_pool(struct forwarder *f)
+{
+	const struct forwarder_setup *s = f->setup;
+	int err;
+
+	if (f->ledger == NULL)
+		return pool_create(f->packets, s->packets_len, s->frame_len, &f->pool);
+	err = frame_ledger_settle(
+		f->ledger, s->ports, pool_frames_in(s->packets_len, s->frame_len), s->frame_len);
+	if (err < 0)
+		return err;
+	return pool_create_from_ledger(
+		f->packets, s->packets_len, s->frame_len, f->ledger, &f->pool);
 }
 
 static uint64_t
@@ -195,7 +233,6 @@ describe(struct forwarder *f)
 	state->session_version = SHM_SESSION_VERSION;
 	state->layout_hash = shm_layout_hash();
 	state->n_workers = f->n_workers;
-	state->n_ports = 2;
 	state->n_drops = N_DROP_REASONS;
 	for (unsigned i = 0; i < N_DROP_REASONS; i++)
 		set_text(state->drop_names[i], sizeof(state->drop_names[i]), drop_name(i));
@@ -212,8 +249,6 @@ describe(struct forwarder *f)
 		set_text(state->ports[i].name, sizeof(state->ports[i].name), port->name);
 		set_text(state->ports[i].driver, sizeof(state->ports[i].driver), port->driver);
 	}
-	set_text(state->ports[0].note, sizeof(state->ports[0].note),
-		"UDP sockets of the kernel, the only driver so far");
 }
 
 static int
@@ -282,6 +317,7 @@ create_workers(struct forwarder *f)
 			.main_bell = &f->bell,
 			.quiescent = &f->quiescent.of[i].rounds,
 			.tables = &f->tables,
+			.net = &f->net,
 			.sessions_epoch = &f->sessions_epoch,
 			.io = { f->io[0], f->io[1] },
 			.n_io = f->is_one_thread ? N_IO_THREADS : 0,
@@ -297,6 +333,55 @@ create_workers(struct forwarder *f)
 }
 
 static int
+create_network(struct forwarder *f)
+{
+	f->network = (struct network){
+		.state = f->state,
+		.quiescent = &f->quiescent,
+		.published = &f->net,
+		.listen_port = f->setup->wire.port,
+		.wake = wake_workers,
+		.context = f,
+	};
+	random_bytes(f->network.seed, sizeof(f->network.seed));
+	f->steering_maps = (struct steering_maps){
+		.maps = f->setup->steer,
+		.listen_port = f->setup->wire.port,
+	};
+	f->links = (struct link_ports){
+		.pool = f->pool,
+		.cache = &f->cache,
+		.ledger = f->ledger,
+		.state = f->state,
+		.network = &f->network,
+		.workers = f->workers,
+		.n_workers = f->n_workers,
+		.maps = &f->steering_maps.maps,
+	};
+	return network_init(&f->network);
+}
+
+/*
+ * Ports that are open already: what came meanwhile stands in their rings.  One that cannot be
+ * joined is given back; the others go on.
+ */
+static int
+join_inherited_ports(struct forwarder *f)
+{
+	int err = 0;
+
+	link_ports_begin(&f->links);
+	for (uint32_t row = 0; row < SHM_MAX_PORTS && err == 0; row++) {
+		const struct xdp_fds *port = &f->setup->ports[row];
+		int why = port->n_queues > 0 ? link_ports_join(&f->links, row, port) : 0;
+
+		if (why < 0)
+			err = link_send_port(f->setup->link, LINK_PORT_OPENED, row, why, NULL);
+	}
+	return err;
+}
+
+static int
 create_apply(struct forwarder *f)
 {
 	f->apply = (struct apply){
@@ -304,6 +389,7 @@ create_apply(struct forwarder *f)
 		.quiescent = &f->quiescent,
 		.published = &f->tables,
 		.flows = &f->flows,
+		.network = &f->network,
 		.max_mtu = pkt_capacity(f->setup->frame_len),
 		.calls = { send_keepalive, give_up, sessions_changed, put_event, f },
 	};
@@ -390,6 +476,41 @@ join(struct forwarder *f, int to_dp_fd, int to_cp_fd)
 	return 0;
 }
 
+static void
+tell_ports(struct forwarder *f)
+{
+	const struct shm_event event = { .kind = SHM_EV_PORTS,
+		.value = link_ports_number(&f->links) };
+
+	rings_event(&f->rings, &event); // no room: state.ports says it too
+}
+
+static int
+serve_port(struct forwarder *f, const struct link_message *msg, const int *fds, size_t n)
+{
+	struct xdp_fds port = msg->port;
+	int err;
+
+	if (msg->row >= SHM_MAX_PORTS || (msg->kind == LINK_PORT_OPEN && n != port.n_queues))
+		return ERR_PROTOCOL;
+	switch ((enum link_kind)msg->kind) {
+	case LINK_PORT_OPEN:
+		memcpy(port.socket, fds, n * sizeof(*fds));
+		err = link_ports_join(&f->links, msg->row, &port);
+		tell_ports(f);
+		return link_send_port(f->setup->link, LINK_PORT_OPENED, msg->row, err, NULL);
+	case LINK_PORT_CLOSE:
+		link_ports_leave(&f->links, msg->row);
+		tell_ports(f);
+		return link_send_port(f->setup->link, LINK_PORT_GONE, msg->row, 0, NULL);
+	case LINK_PORT_FREE:
+		link_ports_reclaim(&f->links, msg->row);
+		return 0;
+	default:
+		return ERR_PROTOCOL;
+	}
+}
+
 static bool
 run_commands(struct forwarder *f, unsigned max)
 {
@@ -453,6 +574,9 @@ serve_link(struct forwarder *f)
 			err = join(f, fds[0], fds[1]);
 			if (err == 0)
 				err = link_send(f->setup->link, LINK_JOINED, msg.epoch, NULL, 0);
+		} else if (msg.kind >= LINK_PORT_OPEN) {
+			err = serve_port(f, &msg, fds, n);
+			n = msg.kind == LINK_PORT_OPEN ? 0 : n; // the port has them
 		}
 		while (n > 0)
 			close(fds[--n]);
@@ -485,6 +609,9 @@ publish_port_counters(struct forwarder *f)
 		too_long += c->too_long;
 		malformed += c->malformed;
 	}
+	link_ports_count(&f->links);
+	for (unsigned i = 0; i < SHM_MAX_PORTS; i++)
+		no_buffer += f->links.of[i].counters.no_buffer;
 	drops[DROP_NO_BUFFER] = no_buffer;
 	drops[DROP_LONG] = too_long;
 	drops[DROP_HOST_MALFORMED] = malformed;
@@ -603,7 +730,7 @@ start(struct forwarder *f)
 	}
 	err = map_regions(f);
 	if (err == 0)
-		err = pool_create(f->packets, f->setup->packets_len, f->setup->frame_len, &f->pool);
+		err = create_pool(f);
 	if (err == 0) {
 		pool_cache_init(&f->cache, f->pool);
 		err = create_ports(f);
@@ -611,7 +738,11 @@ start(struct forwarder *f)
 	if (err == 0)
 		err = create_workers(f);
 	if (err == 0)
+		err = create_network(f);
+	if (err == 0)
 		err = create_apply(f);
+	if (err == 0)
+		err = join_inherited_ports(f);
 	if (err < 0) {
 		log_err("forwarder cannot start: %s", err_str(err));
 		return err;
@@ -634,6 +765,30 @@ stop_threads(struct forwarder *f)
 	}
 }
 
+/*
+ * Packets flow already: the maps still have what the predecessor wrote, which is right but for what
+ * it did not come to.
+ */
+static void
+start_steering(struct forwarder *f)
+{
+	const struct steering_sink sink = steering_sink_of(&f->steering_maps);
+	struct steering *steering;
+	uint64_t seed;
+
+	if (f->setup->steer.settings < 0)
+		return;
+	f->steering_maps.maps.stamp = f->state->forwarder_starts;
+	random_bytes(&seed, sizeof(seed));
+	steering = steering_create(&sink, seed);
+	if (steering == NULL) {
+		log_err("no memory for steering; packets that are new to the steer program go the "
+			"kernel's way until the forwarder is started again");
+		return;
+	}
+	apply_start_steering(&f->apply, steering);
+}
+
 static int
 run(struct forwarder *f)
 {
@@ -652,6 +807,7 @@ run(struct forwarder *f)
 	}
 	sessions_changed(f); // what was installed when the predecessor died
 	err = link_send(f->setup->link, LINK_READY, f->setup->epoch, NULL, 0);
+	start_steering(f);
 	if (err == 0)
 		err = serve(f);
 	stop_threads(f);

@@ -13,11 +13,18 @@
 
 #include "dataplane/io/io_host.h"
 #include "dataplane/io/io_socket.h"
+#include "dataplane/io/xdp_open.h"
+#include "ebpf/steer_maps.h"
 #include "lib/shm/shm_abi.h"
 
 struct forwarder_setup {
 	int state_fd, sessions_fd, packets_fd, flows_fd, capture_fd;
 	size_t packets_len; /* bytes */
+	bool packets_huge;  /* they lie in huge pages */
+	int ledger_fd;      /* a struct frame_ledger, or -1: there are no ports that carry frames */
+	size_t ledger_len;
+	struct xdp_fds ports[SHM_MAX_PORTS]; /* by row of state.ports; n_queues 0: not open */
+	struct steer_maps steer;             /* -1: no steer program */
 	uint32_t frame_len;
 	struct io_socket_fds wire;
 	struct io_host_fd host;

@@ -5,6 +5,7 @@
 #ifndef DATAPLANE_SANDBOX_H
 #define DATAPLANE_SANDBOX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* No core dumps, not traceable, no new privileges.  0 or -errno. */
@@ -19,7 +20,7 @@
 /* Forwarder: only the calls that moving packets takes; anything else ends the process. */
 [[nodiscard]] int sandbox_forwarder(void);
 
-/* Keeper: sockets, memfds, fork, waiting. */
-[[nodiscard]] int sandbox_keeper(void);
+/* Keeper: sockets, memfds, fork, waiting; and what opening AF_XDP ports takes. */
+[[nodiscard]] int sandbox_keeper(bool opens_ports);
 
 #endif

@@ -12,7 +12,8 @@ sandbox_forwarder(void)
 }
 
 int
-sandbox_keeper(void)
+sandbox_keeper(bool opens_ports)
 {
+	(void)opens_ports;
 	return 0;
 }

@@ -5,11 +5,14 @@
  */
 
 #include <errno.h>
+#include <linux/bpf.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "dataplane/sandbox.h"
 
@@ -107,6 +110,57 @@ static const int keeper_calls[] = {
 	SCMP_SYS(fork),
 };
 
+// What opening AF_XDP ports takes: calls whose first or second argument is one of these.
+static const unsigned map_commands[] = {
+	BPF_MAP_LOOKUP_ELEM,
+	BPF_MAP_UPDATE_ELEM,
+	BPF_MAP_DELETE_ELEM,
+	BPF_MAP_GET_NEXT_KEY,
+};
+
+static const unsigned attach_commands[] = {
+	BPF_LINK_CREATE,
+	BPF_OBJ_GET_INFO_BY_FD,
+};
+
+static const unsigned port_sockets[] = {
+	AF_XDP,
+	AF_NETLINK, // which program is in the way
+	AF_INET,    // for ioctl() alone
+	AF_UNIX,
+};
+
+static const unsigned port_ioctls[] = {
+	SIOCGIFNAME,
+	SIOCGIFINDEX,
+	SIOCGIFFLAGS,
+	SIOCGIFMTU,
+	SIOCGIFHWADDR,
+	SIOCETHTOOL,
+};
+
+static const int port_calls[] = {
+	SCMP_SYS(bind),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(uname),
+};
+
+static int
+allow_values(scmp_filter_ctx ctx, int call, unsigned arg, const unsigned *values, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct scmp_arg_cmp is = SCMP_CMP(arg, SCMP_CMP_EQ, values[i]);
+		int err = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, 1, &is);
+
+		if (err < 0 && err != -EEXIST)
+			return err;
+	}
+	return 0;
+}
+
+#define N_OF(array) (sizeof(array) / sizeof((array)[0]))
+
 static int
 allow(scmp_filter_ctx ctx, const int *calls, size_t n)
 {
@@ -150,19 +204,47 @@ forbid_beginnings(scmp_filter_ctx ctx)
 	return err;
 }
 
+// The steer program's maps, and what a socket has counted.
 static int
-load(const int *calls, size_t n, bool may_begin)
+allow_maps(scmp_filter_ctx ctx)
+{
+	const unsigned xdp = SOL_XDP;
+	int err = allow_values(ctx, SCMP_SYS(bpf), 0, map_commands, N_OF(map_commands));
+
+	return err == 0 ? allow_values(ctx, SCMP_SYS(getsockopt), 1, &xdp, 1) : err;
+}
+
+static int
+allow_ports(scmp_filter_ctx ctx)
+{
+	int err = allow(ctx, port_calls, N_OF(port_calls));
+
+	if (err == 0)
+		err = allow_values(ctx, SCMP_SYS(bpf), 0, attach_commands, N_OF(attach_commands));
+	if (err == 0)
+		err = allow_values(ctx, SCMP_SYS(socket), 0, port_sockets, N_OF(port_sockets));
+	if (err == 0)
+		err = allow_values(ctx, SCMP_SYS(ioctl), 1, port_ioctls, N_OF(port_ioctls));
+	return err;
+}
+
+static int
+load(const int *calls, size_t n, bool may_begin, bool opens_ports)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int err;
 
 	if (ctx == NULL)
 		return -ENOMEM;
-	err = allow(ctx, common_calls, sizeof(common_calls) / sizeof(common_calls[0]));
+	err = allow(ctx, common_calls, N_OF(common_calls));
 	if (err == 0)
 		err = allow(ctx, calls, n);
 	if (err == 0)
 		err = allow_data_memory(ctx);
+	if (err == 0)
+		err = allow_maps(ctx);
+	if (err == 0 && opens_ports)
+		err = allow_ports(ctx);
 	if (err == 0 && !may_begin)
 		err = forbid_beginnings(ctx);
 	if (err == 0)
@@ -174,11 +256,11 @@ load(const int *calls, size_t n, bool may_begin)
 int
 sandbox_forwarder(void)
 {
-	return load(forwarder_calls, sizeof(forwarder_calls) / sizeof(forwarder_calls[0]), false);
+	return load(forwarder_calls, N_OF(forwarder_calls), false, false);
 }
 
 int
-sandbox_keeper(void)
+sandbox_keeper(bool opens_ports)
 {
-	return load(keeper_calls, sizeof(keeper_calls) / sizeof(keeper_calls[0]), true);
+	return load(keeper_calls, N_OF(keeper_calls), true, opens_ports);
 }

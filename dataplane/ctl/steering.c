@@ -7,10 +7,9 @@
 #include <string.h>
 
 #include "dataplane/ctl/steering_state.h"
-#include "lib/crypto/key.h"
 
 struct steering *
-steering_create(const struct steering_sink *sink)
+steering_create(const struct steering_sink *sink, uint64_t seed)
 {
 	struct steering *s = calloc(1, sizeof(*s));
 
@@ -22,7 +21,7 @@ steering_create(const struct steering_sink *sink)
 		return NULL;
 	}
 	s->sink = *sink;
-	random_bytes(&s->sources.seed, sizeof(s->sources.seed));
+	s->sources.seed = seed;
 	return s;
 }
 

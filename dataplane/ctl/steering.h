@@ -54,8 +54,9 @@ struct steering_sink {
 
 struct steering; /* opaque */
 
-/* NULL: no memory.  sink: copied. */
-struct steering *steering_create(const struct steering_sink *sink);
+/* NULL: no memory.  sink: copied.  seed: random, so that nobody can choose endpoints that collide.
+ */
+struct steering *steering_create(const struct steering_sink *sink, uint64_t seed);
 void steering_destroy(struct steering *s);
 
 /*

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "dataplane/keeper/link.h"
+#include "dataplane/keeper/ports.h"
 #include "dataplane/keeper/regions.h"
 #include "dataplane/sandbox.h"
 #include "lib/base/clock.h"
@@ -34,6 +35,7 @@
 
 struct keeper {
 	struct holdings holdings;
+	struct ports ports;
 	int lock_fd;
 	int listen_fd;
 	int signal_fd;
@@ -82,6 +84,7 @@ run_forwarder(struct keeper *k, int link)
 		close(k->rings.to_dp);
 		close(k->rings.to_cp_ro);
 	}
+	ports_leave(&k->ports, &setup);
 	setup.link = link;
 	setup.epoch = k->epoch;
 	setup.to_dp_fd = k->granted ? k->rings.to_dp_ro : -1;
@@ -135,6 +138,16 @@ schedule_restart(struct keeper *k)
 }
 
 static void
+answer_about_port(void *context, const struct shm_attach *answer)
+{
+	const struct keeper *k = context;
+
+	// One that does not read its answers asks again.
+	if (k->granted && shm_channel_send(k->client, answer, NULL, 0) < 0)
+		log_debug("the control plane does not hear about a port");
+}
+
+static void
 forwarder_ended(struct keeper *k, int status)
 {
 	if (WIFSIGNALED(status))
@@ -147,6 +160,7 @@ forwarder_ended(struct keeper *k, int status)
 	k->link = -1;
 	schedule_restart(k);
 	k->forwarder = -1;
+	ports_forwarder_gone(&k->ports, &k->holdings.setup, answer_about_port, k);
 }
 
 static void
@@ -175,6 +189,7 @@ close_client(struct keeper *k)
 	if (!k->granted)
 		return;
 	k->granted = false;
+	ports_forget_asked(&k->ports);
 	ring_fds_close(&k->rings);
 	if (k->link >= 0 && link_send(k->link, LINK_LEAVE, k->epoch, NULL, 0) < 0)
 		log_debug("forwarder does not hear that the control plane went");
@@ -261,6 +276,22 @@ begin_attach(struct keeper *k)
 		log_debug("forwarder is ending, the next one joins");
 }
 
+// It was told so, too.
+static bool
+has_grant(const struct keeper *k)
+{
+	return k->granted && k->client_since.ns == 0;
+}
+
+static void
+serve_request(struct keeper *k, const struct shm_attach *msg)
+{
+	struct shm_attach answer;
+
+	if (ports_asked(&k->ports, &k->holdings.setup, msg, k->link, &answer))
+		answer_about_port(k, &answer);
+}
+
 static void
 serve_client(struct keeper *k)
 {
@@ -273,6 +304,11 @@ serve_client(struct keeper *k)
 		return;
 	while (err == 0 && n > 0)
 		close(fds[--n]);
+	if (err == 0 && has_grant(k) &&
+		(msg.kind == SHM_ATTACH_OPEN_PORT || msg.kind == SHM_ATTACH_CLOSE_PORT)) {
+		serve_request(k, &msg);
+		return;
+	}
 	if (err < 0 || k->granted || msg.kind != SHM_ATTACH_HELLO) {
 		close_client(k);
 		return;
@@ -306,6 +342,7 @@ serve_link(struct keeper *k)
 			k->ready = true;
 			log_notice("forwarder runs pid=%d", (int)k->forwarder);
 		}
+		ports_heard(&k->ports, &k->holdings.setup, &msg, k->link, answer_about_port, k);
 		// The grant waits for the forwarder that has joined this epoch's rings.
 		if (k->granted && msg.epoch == k->epoch && k->client_since.ns != 0 &&
 			(msg.kind == LINK_JOINED || msg.kind == LINK_READY)) {
@@ -441,18 +478,19 @@ serve(struct keeper *k)
 }
 
 /*
- * Everything is open.  What is kept: locking memory, because a forwarder that is started later
- * locks the keys again (and then drops that too).
+ * What is kept: locking memory, because a forwarder that is started later locks the keys again (and
+ * then drops that too), and opening ports, if any can be.
  */
 static int
-give_up_rights(void)
+give_up_rights(const struct keeper *k)
 {
-	int err = sandbox_drop_capabilities(UINT64_C(1) << CAP_IPC_LOCK);
+	int err = sandbox_drop_capabilities(
+		UINT64_C(1) << CAP_IPC_LOCK | ports_capabilities(&k->ports));
 
 	if (err == 0)
 		err = sandbox_common();
 	if (err == 0)
-		err = sandbox_keeper();
+		err = sandbox_keeper(ports_capabilities(&k->ports) != 0);
 	if (err < 0)
 		log_err("cannot give up privileges: %s; not started", err_str(err));
 	return err;
@@ -469,6 +507,7 @@ end(struct keeper *k)
 			continue;
 	}
 	close_client(k);
+	ports_end(&k->ports, &k->holdings.setup);
 	holdings_close(&k->holdings);
 	log_notice("stopped");
 }
@@ -488,7 +527,8 @@ keeper_main(const struct config_gateway *config, const char *run_dir)
 
 	if (lock_run_dir(&k, run_dir) < 0 || holdings_open(config, &k.holdings) < 0)
 		return 1;
-	if (catch_signals(&k) < 0 || listen_for_control(&k, run_dir) < 0 || give_up_rights() < 0)
+	ports_begin(&k.ports, config, &k.holdings.setup);
+	if (catch_signals(&k) < 0 || listen_for_control(&k, run_dir) < 0 || give_up_rights(&k) < 0)
 		return 1;
 	if (start_forwarder(&k) < 0) {
 		log_err("forwarder cannot be started: %s; free memory or processes",

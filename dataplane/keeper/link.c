@@ -9,12 +9,11 @@
 
 #include "lib/base/err.h"
 
-int
-link_send(int sock, enum link_kind kind, uint32_t epoch, const int *fds, size_t n)
+static int
+send_message(int sock, const struct link_message *msg, const int *fds, size_t n)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(LINK_MAX_FDS * sizeof(int))] = {};
-	struct link_message msg = { .kind = kind, .epoch = epoch };
-	struct iovec iov = { .iov_base = &msg, .iov_len = sizeof(msg) };
+	struct iovec iov = { .iov_base = (void *)msg, .iov_len = sizeof(*msg) };
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *c;
 
@@ -30,6 +29,25 @@ link_send(int sock, enum link_kind kind, uint32_t epoch, const int *fds, size_t 
 		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
 	}
 	return sendmsg(sock, &hdr, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int
+link_send(int sock, enum link_kind kind, uint32_t epoch, const int *fds, size_t n)
+{
+	const struct link_message msg = { .kind = kind, .epoch = epoch };
+
+	return send_message(sock, &msg, fds, n);
+}
+
+int
+link_send_port(int sock, enum link_kind kind, uint32_t row, int err, const struct xdp_fds *port)
+{
+	struct link_message msg = { .kind = kind, .row = row, .err = err };
+
+	if (port == NULL)
+		return send_message(sock, &msg, NULL, 0);
+	msg.port = *port;
+	return send_message(sock, &msg, port->socket, port->n_queues);
 }
 
 int

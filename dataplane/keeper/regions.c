@@ -25,14 +25,16 @@ static int
 open_flows(int *ret_fd)
 {
 	int fd = shm_region_create("sluice-flows", sizeof(struct flow_memory), false, NULL);
-	uint64_t key[2];
-	ssize_t n;
+	struct nat_memory_head head;
+	uint64_t keys[6];
 
 	if (fd < 0)
 		return fd;
-	random_bytes(key, sizeof(key));
-	n = pwrite(fd, key, sizeof(key), offsetof(struct flow_memory, key));
-	if (n != sizeof(key)) {
+	random_bytes(keys, sizeof(keys));
+	head = nat_memory_begin(keys);
+	if (pwrite(fd, &head, sizeof(head), offsetof(struct flow_memory, nat)) != sizeof(head) ||
+		pwrite(fd, &keys[4], 2 * sizeof(keys[4]), offsetof(struct flow_memory, key)) !=
+			2 * sizeof(keys[4])) {
 		close(fd);
 		return -EIO;
 	}
@@ -44,23 +46,22 @@ static int
 open_regions(struct holdings *h)
 {
 	struct forwarder_setup *s = &h->setup;
-	bool huge;
 
 	s->packets_len = ((size_t)N_FRAMES * s->frame_len + HUGE_LEN - 1) / HUGE_LEN * HUGE_LEN;
 	s->state_fd = shm_region_create("sluice-state", sizeof(struct shm_state), false, NULL);
 	s->sessions_fd =
 		shm_region_create("sluice-sessions", sizeof(struct shm_sessions), false, NULL);
 	h->notes_fd = shm_region_create("sluice-notes", sizeof(struct shm_notes), false, NULL);
-	s->packets_fd = shm_region_create("sluice-packets", s->packets_len, true, &huge);
+	s->packets_fd = shm_region_create("sluice-packets", s->packets_len, true, &s->packets_huge);
 	s->capture_fd =
 		shm_region_create("sluice-capture", sizeof(struct shm_capture), false, NULL);
-	if (s->state_fd < 0 || s->capture_fd < 0 || s->sessions_fd < 0 || h->notes_fd < 0 || s->packets_fd < 0 ||
-		open_flows(&s->flows_fd) < 0) {
+	if (s->state_fd < 0 || s->capture_fd < 0 || s->sessions_fd < 0 || h->notes_fd < 0 ||
+		s->packets_fd < 0 || open_flows(&s->flows_fd) < 0) {
 		log_err("shared memory cannot be made: %s; free memory or raise the limit",
 			err_str(s->packets_fd < 0 ? s->packets_fd : -ENOMEM));
 		return -ENOMEM;
 	}
-	if (!huge)
+	if (!s->packets_huge)
 		log_info("no huge pages free, packet buffers lie in ordinary ones; "
 			 "sysctl vm.nr_hugepages=%zu would give them some",
 			s->packets_len / HUGE_LEN);
@@ -70,7 +71,8 @@ open_regions(struct holdings *h)
 	h->capture_ro_fd = shm_region_read_only(s->capture_fd);
 	s->bell_dp = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	s->bell_cp = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (h->state_ro_fd < 0 || h->flows_ro_fd < 0 || h->capture_ro_fd < 0 || s->bell_dp < 0 || s->bell_cp < 0) {
+	if (h->state_ro_fd < 0 || h->flows_ro_fd < 0 || h->capture_ro_fd < 0 || s->bell_dp < 0 ||
+		s->bell_cp < 0) {
 		log_err("descriptors cannot be made: %s; is /proc mounted, is the limit of open "
 			"files "
 			"high enough?",
@@ -135,6 +137,8 @@ holdings_open(const struct config_gateway *config, struct holdings *ret)
 			.packets_fd = -1,
 			.flows_fd = -1,
 			.capture_fd = -1,
+			.ledger_fd = -1,
+			.steer = STEER_NO_MAPS,
 			.link = -1,
 			.bell_dp = -1,
 			.bell_cp = -1,
@@ -174,7 +178,8 @@ holdings_close(struct holdings *h)
 {
 	struct forwarder_setup *s = &h->setup;
 	const int fds[] = { s->state_fd, s->sessions_fd, s->packets_fd, s->flows_fd, s->bell_dp,
-		s->bell_cp, h->state_ro_fd, h->flows_ro_fd, h->capture_ro_fd, s->capture_fd, h->notes_fd };
+		s->bell_cp, h->state_ro_fd, h->flows_ro_fd, h->capture_ro_fd, s->capture_fd,
+		h->notes_fd };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		close_if_open(fds[i]);
