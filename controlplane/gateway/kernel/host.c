@@ -25,7 +25,8 @@
 #define BUSY_NS        (500 * NS_PER_MS)
 #define LOOK_SHARE     10 /* at most this part of the time goes into looking */
 #define RETRY_NS       (5 * NS_PER_S)
-#define LAST_PRIORITY  32765 /* of a rule that comes before `main` */
+#define SERVE_WAIT_NS  (5 * NS_PER_S) /* for the data plane to say which ports it serves */
+#define LAST_PRIORITY  32765          /* of a rule that comes before `main` */
 
 static int
 check_options(const struct host_options *o)
@@ -50,6 +51,7 @@ copy_options(struct host *h, const struct host_options *o)
 	h->mark = o->mark;
 	h->journal = o->journal;
 	h->changed = o->changed;
+	h->network_changed = o->network_changed;
 	h->context = o->context;
 }
 
@@ -89,7 +91,8 @@ static int
 join_groups(const struct host *h)
 {
 	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE };
+		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE,
+		RTNLGRP_NEIGH };
 	struct sockaddr_nl own = { .nl_family = AF_NETLINK };
 
 	if (bind(h->events_fd, (struct sockaddr *)&own, sizeof(own)) < 0)
@@ -137,7 +140,34 @@ open_loop(struct host *h)
 	if (h->epoll_fd < 0)
 		return -errno;
 	err = watch(h, h->events_fd);
-	return err == 0 ? watch(h, h->timer_fd) : err;
+	if (err == 0)
+		err = watch(h, h->timer_fd);
+	if (err == 0)
+		err = watch(h, neighbours_fd(h->neighbours));
+	if (err == 0 && h->nf_fd >= 0)
+		err = watch(h, h->nf_fd);
+	return err;
+}
+
+static int
+open_parts(struct host *h, const struct host_options *o)
+{
+	const struct neighbours_setup setup = { .nl = &h->nl,
+		.journal = h->journal,
+		.changed = o->neighbour_changed,
+		.context = o->context,
+		.without_managed = o->without_managed };
+	int err;
+
+	h->event_buf = malloc(EVENT_LEN);
+	err = h->event_buf != NULL ? netlink_open(&h->nl) : -ENOMEM;
+	if (err == 0)
+		err = open_events(h);
+	if (err == 0)
+		err = neighbours_create(&setup, &h->neighbours);
+	if (err == 0)
+		h->nf_fd = nf_table_listen(); // without it, a table that was flushed stays away
+	return err == 0 ? open_loop(h) : err;
 }
 
 int
@@ -152,15 +182,10 @@ host_open(const struct host_options *options, struct host **ret_host)
 	h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return -ENOMEM;
-	h->nl.fd = h->events_fd = h->timer_fd = h->epoll_fd = -1;
+	h->nl.fd = h->events_fd = h->timer_fd = h->epoll_fd = h->nf_fd = -1;
 	copy_options(h, options);
 	h->has_v6 = kernel_has_v6();
-	h->event_buf = malloc(EVENT_LEN);
-	err = h->event_buf != NULL ? netlink_open(&h->nl) : -ENOMEM;
-	if (err == 0)
-		err = open_events(h);
-	if (err == 0)
-		err = open_loop(h);
+	err = open_parts(h, options);
 	if (err < 0) {
 		host_close(h);
 		return err;
@@ -184,9 +209,14 @@ host_close(struct host *h)
 	close_if_open(h->epoll_fd);
 	close_if_open(h->timer_fd);
 	close_if_open(h->events_fd);
+	close_if_open(h->nf_fd);
+	neighbours_destroy(h->neighbours);
 	netlink_close(&h->nl);
 	free(h->event_buf);
 	free(h->addresses);
+	free(h->wish.advertised);
+	host_sight_fini(&h->sight);
+	network_put(h->network);
 	prefix_set_fini(&h->prefixes);
 	prefix_set_fini(&h->throws);
 	prefix_set_fini(&h->exceptions);
@@ -240,6 +270,18 @@ is_final(int err)
 	       err == -EACCES || err == -EROFS;
 }
 
+static void
+look_when_decided(struct host *h)
+{
+	bool undecided;
+
+	(void)host_kernel_forwards(h, &undecided);
+	if (!undecided)
+		return;
+	h->stale = true;
+	arm_timer(h, mono_diff_ns(h->served_due, mono_now()) + NS_PER_MS);
+}
+
 // Bring the host to the desired state, as far as it goes.
 static int
 look(struct host *h, bool from_apply)
@@ -251,13 +293,16 @@ look(struct host *h, bool from_apply)
 	h->stale = false;
 	err = host_address_look(h, from_apply);
 	err = first_error(err, host_mirror_look(h));
+	err = first_error(err, host_network_look(h)); // before the exceptions that follow from it
 	if (h->changed != NULL)
 		h->changed(h->context); // who waits for the exceptions need not wait for routes
 	err = first_error(err, host_table_look(h));
+	err = first_error(err, host_nat_look(h));
 	err = first_error(err, host_forward_look(h));
 
 	h->looked = mono_now();
 	h->look_ns = mono_diff_ns(h->looked, begun);
+	look_when_decided(h);
 	if (err < 0 && !is_final(err)) {
 		h->stale = true;
 		arm_timer(h, RETRY_NS);
@@ -280,6 +325,9 @@ take_link_event(struct host *h, const struct nlmsghdr *row)
 
 	if (!message_read_link(row, &link))
 		return;
+	neighbours_take_link(h->neighbours, link.ifindex,
+		row->nlmsg_type == RTM_NEWLINK && link.up && link.carrier,
+		row->nlmsg_type == RTM_DELLINK);
 	if (is_own_link(h, &link))
 		h->in_kernel_known = false; // routes go with the link, IPv4 ones without a word
 	look_soon(h);
@@ -301,23 +349,27 @@ take_address_event(struct host *h, const struct nlmsghdr *row)
 	look_soon(h);
 }
 
-// Events in other tables than ours matter where they are, or were, an exception; the host's default
-// routes matter because of who lives on them.
+// What is in `local` follows the addresses.
 static void
 take_route_event(struct host *h, const struct nlmsghdr *row)
 {
 	struct route_row route;
 
-	if (!message_read_route(row, &route) || row->nlmsg_pid == h->nl.port_id)
+	if (!message_read_route(row, &route) || row->nlmsg_pid == h->nl.port_id ||
+		route.table == RT_TABLE_LOCAL || route.is_cached)
 		return;
-	if (route.table == h->table) {
+	if (route.table == h->table)
 		h->in_kernel_known = false;
-		look_soon(h);
-	} else if (route.table != RT_TABLE_LOCAL &&
-		   (route.prefix.len == 0 ||
-			   prefix_set_covering(&h->prefixes, &route.prefix) != NULL)) {
-		look_soon(h);
-	}
+	look_soon(h);
+}
+
+static void
+take_neighbour_event(struct host *h, const struct nlmsghdr *row)
+{
+	struct neighbour_row neighbour;
+
+	if (message_read_neighbour(row, &neighbour))
+		neighbours_take_row(h->neighbours, &neighbour, row->nlmsg_type == RTM_DELNEIGH);
 }
 
 static void
@@ -335,6 +387,10 @@ take_event(struct host *h, const struct nlmsghdr *row)
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
 		take_address_event(h, row);
+		break;
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+		take_neighbour_event(h, row);
 		break;
 	case RTM_NEWRULE:
 	case RTM_DELRULE:
@@ -360,6 +416,7 @@ take_events(struct host *h)
 	// Some were lost, or too long to be read: then everything may be different.
 	h->in_kernel_known = false;
 	look_soon(h);
+	h->neighbours_are_stale = true;
 	return n == -ENOBUFS || n == -EMSGSIZE ? 0 : n;
 }
 
@@ -374,10 +431,38 @@ take_timer(struct host *h)
 	return true;
 }
 
+// A neighbour's word may be waited for by packets, so these are not gathered.
+static int
+follow_neighbours(struct host *h)
+{
+	int err = 0;
+
+	if (h->neighbours_are_stale)
+		err = neighbours_read(h->neighbours);
+	h->neighbours_are_stale = err < 0;
+	neighbours_work(h->neighbours);
+	return err;
+}
+
+static void
+follow_packet_filter(struct host *h)
+{
+	char name[NF_TABLE_NAME_LEN];
+
+	nf_table_name(h->interface, name);
+	if (h->nf_fd < 0 || !nf_table_has_vanished(h->nf_fd, name) || !h->nf_is_there)
+		return;
+	h->nf_is_known = false;
+	look_soon(h);
+}
+
 int
 host_dispatch(struct host *h)
 {
 	int err = take_events(h);
+
+	err = first_error(err, follow_neighbours(h));
+	follow_packet_filter(h);
 
 	if (take_timer(h) && h->stale)
 		err = first_error(err, look(h, false));
@@ -415,10 +500,30 @@ copy_prefixes(const struct host_desired *d, bool has_v6, struct prefix_set *set)
 }
 
 static int
+copy_wish(const struct host_desired *d, struct host_wish *ret_wish)
+{
+	struct host_wish wish = { .driver = d->driver,
+		.nat = d->nat,
+		.nat_port_first = d->nat_port_first,
+		.nat_port_last = d->nat_port_last };
+
+	wish.advertised = calloc(d->n_advertised + 1, sizeof(*wish.advertised));
+	if (wish.advertised == NULL)
+		return -ENOMEM;
+	for (; wish.n_advertised < d->n_advertised; wish.n_advertised++)
+		wish.advertised[wish.n_advertised] = prefix_mask(d->advertised[wish.n_advertised]);
+	for (; wish.n_names < d->n_port_names && wish.n_names < CONFIG_MAX_PORTS; wish.n_names++)
+		memcpy(wish.names[wish.n_names], d->port_names[wish.n_names], CONFIG_INTERFACE_LEN);
+	*ret_wish = wish;
+	return 0;
+}
+
+static int
 copy_desired(struct host *h, const struct host_desired *d)
 {
 	struct prefix_set prefixes = {};
 	struct prefix *addresses = NULL;
+	struct host_wish wish = {};
 	int err;
 
 	if (d->n_addresses > 0) {
@@ -428,11 +533,17 @@ copy_desired(struct host *h, const struct host_desired *d)
 		memcpy(addresses, d->addresses, d->n_addresses * sizeof(*addresses));
 	}
 	err = copy_prefixes(d, h->has_v6, &prefixes);
+	if (err == 0)
+		err = copy_wish(d, &wish);
 	if (err < 0) {
 		prefix_set_fini(&prefixes);
 		free(addresses);
 		return err;
 	}
+	free(h->wish.advertised);
+	h->wish = wish;
+	if (!h->has_desired)
+		h->served_due = mono_add_ns(mono_now(), SERVE_WAIT_NS);
 	free(h->addresses);
 	h->addresses = addresses;
 	h->n_addresses = d->n_addresses;
@@ -482,4 +593,37 @@ host_facts(const struct host *h, struct host_facts *ret_facts)
 		.forwarding_v6 = h->forwarding_v6,
 		.notes = &h->notes,
 	};
+}
+
+struct network *
+host_network(const struct host *h)
+{
+	return h->network;
+}
+
+static bool
+same_served(const struct host *h, const uint32_t *ifindexes, size_t n)
+{
+	return h->is_served_known && n == h->n_served &&
+	       memcmp(ifindexes, h->served, n * sizeof(*ifindexes)) == 0;
+}
+
+int
+host_serve_ports(struct host *h, const uint32_t *ifindexes, size_t n)
+{
+	if (n > SHM_MAX_PORTS)
+		n = SHM_MAX_PORTS;
+	if (same_served(h, ifindexes, n))
+		return 0;
+	h->is_served_known = true;
+	h->n_served = n;
+	if (n > 0)
+		memcpy(h->served, ifindexes, n * sizeof(*ifindexes));
+	return h->has_desired ? look(h, false) : 0;
+}
+
+void
+host_tell_neighbours(struct host *h)
+{
+	neighbours_tell(h->neighbours);
 }

@@ -67,7 +67,7 @@ struct host_options {
 	 * There is another network (host_network()); a neighbour's state or address of the link
 	 * layer has changed, or nobody looks after it any more (state NONE).  Both are called from
 	 * inside host_dispatch(), host_apply(), host_serve_ports(), host_want_neighbour() and
-	 * host_tell_neighbours(); same rules.  May be NULL.
+	 * host_tell_neighbours(), the network before the exceptions; same rules.  May be NULL.
 	 */
 	void (*network_changed)(void *context);
 	void (*neighbour_changed)(void *context, const struct network_neighbour *neighbour);

@@ -98,6 +98,62 @@ switch_on(struct host *h, const char *family, const char *key)
 	return host_set_sysctl(h, key, 1);
 }
 
+struct restoring {
+	const char *prefix; // of the keys
+	int err;
+};
+
+static void
+write_before(const struct journal_entry *entry, void *context)
+{
+	struct restoring *r = context;
+	int err;
+
+	if (strncmp(entry->key, r->prefix, strlen(r->prefix)) != 0)
+		return;
+	err = sysctl_write(entry->key, entry->old_value);
+	if (err != -ENOENT) // the interface went away
+		r->err = first_error(r->err, err);
+}
+
+// As undoing it would; the journal stays as it is, for the values in it are still the first ones.
+static int
+switch_off(struct host *h, const char *family, const char *key)
+{
+	char prefix[32];
+	struct restoring r = { .prefix = prefix };
+	int err = sysctl_write(key, 0);
+
+	if (err < 0)
+		return err;
+	snprintf(prefix, sizeof(prefix), "net/%s/conf/", family);
+	journal_each(h->journal, JOURNAL_BEFORE, write_before, &r);
+	return r.err;
+}
+
+static int
+follow_by_us(struct host *h,
+	const char *family,
+	const char *key,
+	enum host_forwarding *state,
+	bool wanted)
+{
+	int err;
+
+	if (*state == HOST_FORWARDING_OFF)
+		*state = journal_has_sysctl(h->journal, key) &&
+		                         !h->switched_off[strcmp(family, "ipv6") == 0]
+		                 ? HOST_FORWARDING_BY_US
+		                 : HOST_FORWARDING_FOUND_ON;
+	if (*state != HOST_FORWARDING_BY_US || wanted)
+		return 0;
+	err = switch_off(h, family, key);
+	if (err == 0)
+		*state = HOST_FORWARDING_OFF;
+	h->switched_off[strcmp(family, "ipv6") == 0] = err == 0;
+	return err;
+}
+
 static int
 forwarding_look(struct host *h, const char *family, bool wanted, enum host_forwarding *state)
 {
@@ -111,11 +167,11 @@ forwarding_look(struct host *h, const char *family, bool wanted, enum host_forwa
 		err = switch_on(h, family, key);
 		if (err == 0)
 			*state = HOST_FORWARDING_BY_US;
+		h->switched_off[strcmp(family, "ipv6") == 0] = false;
 	} else if (err == 0 && value == 0) {
 		*state = HOST_FORWARDING_OFF;
-	} else if (err == 0 && *state == HOST_FORWARDING_OFF) {
-		*state = journal_has_sysctl(h->journal, key) ? HOST_FORWARDING_BY_US
-		                                             : HOST_FORWARDING_FOUND_ON;
+	} else if (err == 0) {
+		err = follow_by_us(h, family, key, state, wanted);
 	}
 	if (err == 0)
 		return 0;
@@ -168,14 +224,17 @@ warn_strict(struct host *h)
 int
 host_forward_look(struct host *h)
 {
-	int err;
+	bool undecided, forwards = host_kernel_forwards(h, &undecided);
+	int err = 0;
 
 	if (!h->has_desired)
 		return 0;
-	err = forwarding_look(h, "ipv4", h->forward_v4, &h->forwarding_v4);
-	if (h->has_v6)
-		err = first_error(
-			err, forwarding_look(h, "ipv6", h->forward_v6, &h->forwarding_v6));
+	if (!undecided) {
+		err = forwarding_look(h, "ipv4", h->forward_v4 && forwards, &h->forwarding_v4);
+		if (h->has_v6)
+			err = first_error(err, forwarding_look(h, "ipv6", h->forward_v6 && forwards,
+						       &h->forwarding_v6));
+	}
 	warn_strict(h);
 	return err;
 }

@@ -5,7 +5,9 @@
  * host.c drives: it reads the desired state and the kernel's events and calls, in this order,
  *     host_address.c   the interface and its addresses
  *     host_mirror.c    the host's rules, routes and addresses; from them the exceptions
+ *     host_network.c   what the data plane is told: ports, routes; which neighbours are needed
  *     host_table.c     our table and our rules
+ *     host_nat.c       the packet filter's table, reserved ports
  *     host_forward.c   sysctls
  * Each reads what is there, changes what differs, and can be run again at any time.  Below them
  * is host_sysctl.c, which changes a sysctl through the journal; nothing calls upwards.
@@ -15,8 +17,12 @@
 
 #include "controlplane/gateway/kernel/host.h"
 #include "controlplane/gateway/kernel/message.h"
+#include "controlplane/gateway/kernel/neighbours.h"
 #include "controlplane/gateway/kernel/netlink.h"
+#include "controlplane/gateway/kernel/nf_table.h"
+#include "controlplane/gateway/kernel/port_choice.h"
 #include "controlplane/gateway/kernel/prefix_set.h"
+#include "controlplane/gateway/kernel/route_merge.h"
 #include "lib/base/clock.h"
 
 #define HOST_METRIC_THROW       10
@@ -37,6 +43,27 @@ struct host_ways {
 	size_t n;
 };
 
+/* What host_mirror.c has seen, for host_network.c. */
+struct host_sight {
+	bool is_fresh;
+	struct route_merge routes;
+	struct host_ways wan;          /* the default route that is used leaves by these */
+	struct address_row *addresses; /* in the kernel's order */
+	size_t n_addresses;
+	size_t n_narrowed_rules; /* that only some packets follow */
+};
+
+/* What host_apply() said about ports and subnets. */
+struct host_wish {
+	enum config_driver driver;
+	char names[CONFIG_MAX_PORTS][CONFIG_INTERFACE_LEN];
+	size_t n_names;
+	struct prefix *advertised;
+	size_t n_advertised;
+	uint32_t nat;
+	uint16_t nat_port_first, nat_port_last;
+};
+
 struct host {
 	/* fixed by host_open() */
 	char interface[IF_NAMESIZE];
@@ -45,9 +72,12 @@ struct host {
 	uint32_t mark;
 	struct journal *journal;
 	void (*changed)(void *context);
+	void (*network_changed)(void *context);
 	void *context;
 	bool has_v6;
 	struct netlink nl;
+	struct neighbours *neighbours;
+	int nf_fd;     /* reports of the packet filter's changes; -1: there is none */
 	int events_fd; /* notifications */
 	int timer_fd;  /* when what was notified is looked after */
 	int epoll_fd;  /* of the two: what the caller watches */
@@ -61,6 +91,13 @@ struct host {
 	struct prefix_set prefixes; /* with the networks of the addresses */
 	bool forward_v4;
 	bool forward_v6;
+	struct host_wish wish;
+
+	/* which interfaces the data plane serves */
+	bool is_served_known;
+	struct mono served_due; /* when it is taken for granted that it serves none */
+	uint32_t served[SHM_MAX_PORTS];
+	size_t n_served;
 
 	/* as last seen in the kernel */
 	struct link_row link;
@@ -77,6 +114,14 @@ struct host {
 	struct host_ways default_v4; /* interfaces with an IPv4 default route */
 	enum host_forwarding forwarding_v4;
 	enum host_forwarding forwarding_v6;
+	bool switched_off[2]; /* forwarding, by us: who switches it on then is not us */
+	struct host_sight sight;
+	struct network *network; /* NULL: none yet */
+	struct choice_lans lans;
+	bool is_adopted;           /* neighbours of an earlier process */
+	bool neighbours_are_stale; /* reports were lost */
+	bool nf_is_known, nf_is_there;
+	struct nf_table nf; /* as last put */
 
 	/* event loop */
 	bool stale;         /* something has changed since the last look */
@@ -91,7 +136,20 @@ struct host {
 [[nodiscard]] int host_address_look(struct host *h, bool from_apply);
 [[nodiscard]] int host_mirror_look(struct host *h);
 [[nodiscard]] int host_table_look(struct host *h);
+[[nodiscard]] int host_network_look(struct host *h);
+[[nodiscard]] int host_nat_look(struct host *h);
 [[nodiscard]] int host_forward_look(struct host *h);
+
+/* --- host_mirror.c --- */
+void host_sight_fini(struct host_sight *sight);
+
+/* --- host_network.c --- */
+bool host_is_served(const struct host *h, uint32_t ifindex); /* by the data plane */
+/*
+ * Whether some subnet is left to the kernel to forward to.  While the data plane has not yet said
+ * what it serves, nothing is decided: ret_undecided.
+ */
+bool host_kernel_forwards(const struct host *h, bool *ret_undecided);
 
 /* The interface needs IPv6: an address or a prefix of it is wanted, and the kernel has it. */
 bool host_wants_v6(const struct host *h);

@@ -31,6 +31,9 @@ static const char *const kind_names[] = {
 	[JOURNAL_ADDRESS] = "address",
 	[JOURNAL_BEFORE] = "before",
 	[JOURNAL_SYSCTL] = "sysctl",
+	[JOURNAL_NEIGHBOURS] = "neighbours",
+	[JOURNAL_NF_TABLE] = "nftable",
+	[JOURNAL_RESERVE] = "reserve",
 };
 
 #define N_KINDS (sizeof(kind_names) / sizeof(kind_names[0]))
@@ -170,6 +173,28 @@ parse_rule(char *words[], size_t n, struct journal_entry *e)
 }
 
 static bool
+parse_name(const char *word, char name[static NF_TABLE_NAME_LEN])
+{
+	if (!nf_table_is_our_name(word))
+		return false;
+	memcpy(name, word, strlen(word) + 1);
+	return true;
+}
+
+static bool
+parse_ports(const char *first, const char *last, struct journal_entry *e)
+{
+	uint64_t from, to;
+
+	if (!parse_u64(first, 10, UINT16_MAX, &from) || !parse_u64(last, 10, UINT16_MAX, &to) ||
+		from == 0 || from > to)
+		return false;
+	e->port_first = (uint16_t)from;
+	e->port_last = (uint16_t)to;
+	return true;
+}
+
+static bool
 parse_words(char *words[], size_t n, struct journal_entry *e)
 {
 	switch (e->kind) {
@@ -187,6 +212,12 @@ parse_words(char *words[], size_t n, struct journal_entry *e)
 	case JOURNAL_SYSCTL:
 		return n == 4 && parse_key(words[1], e->key) &&
 		       parse_i32(words[2], &e->old_value) && parse_i32(words[3], &e->new_value);
+	case JOURNAL_NEIGHBOURS:
+		return n == 2 && parse_interface(words[1], e->interface);
+	case JOURNAL_NF_TABLE:
+		return n == 2 && parse_name(words[1], e->name);
+	case JOURNAL_RESERVE:
+		return n == 3 && parse_ports(words[1], words[2], e);
 	}
 	return false;
 }
@@ -581,6 +612,15 @@ format_entry(const struct journal_entry *e, char line[static LINE_LEN])
 		snprintf(line, LINE_LEN, "%s %s %" PRId32 " %" PRId32 "\n", kind, e->key,
 			e->old_value, e->new_value);
 		break;
+	case JOURNAL_NEIGHBOURS:
+		snprintf(line, LINE_LEN, "%s %s\n", kind, e->interface);
+		break;
+	case JOURNAL_NF_TABLE:
+		snprintf(line, LINE_LEN, "%s %s\n", kind, e->name);
+		break;
+	case JOURNAL_RESERVE:
+		snprintf(line, LINE_LEN, "%s %u %u\n", kind, e->port_first, e->port_last);
+		break;
 	}
 }
 
@@ -590,7 +630,9 @@ entry_equal(const struct journal_entry *a, const struct journal_entry *b)
 	return a->kind == b->kind && a->family == b->family && a->table == b->table &&
 	       a->priority == b->priority && a->mark == b->mark && a->old_value == b->old_value &&
 	       a->new_value == b->new_value && strcmp(a->interface, b->interface) == 0 &&
-	       a->prefix.len == b->prefix.len && addr_equal(&a->prefix.addr, &b->prefix.addr);
+	       strcmp(a->name, b->name) == 0 && a->port_first == b->port_first &&
+	       a->port_last == b->port_last && a->prefix.len == b->prefix.len &&
+	       addr_equal(&a->prefix.addr, &b->prefix.addr);
 }
 
 // For a sysctl its latest entry counts: it may go there and back again several times.
@@ -659,4 +701,15 @@ journal_has_sysctl(const struct journal *journal, const char *key)
 			strcmp(journal->content.entries[i].key, key) == 0)
 			return true;
 	return false;
+}
+
+void
+journal_each(const struct journal *journal,
+	enum journal_kind kind,
+	void (*entry)(const struct journal_entry *entry, void *context),
+	void *context)
+{
+	for (size_t i = 0; journal != NULL && i < journal->content.n_entries; i++)
+		if (journal->content.entries[i].kind == kind)
+			entry(&journal->content.entries[i], context);
 }

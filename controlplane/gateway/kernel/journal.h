@@ -11,9 +11,13 @@
  *     address sluice0 10.99.0.1/24
  *     before net/ipv4/conf/eth0/forwarding 1
  *     sysctl net/ipv4/conf/all/forwarding 0 1
+ *     neighbours eth0
+ *     nftable sluice
+ *     reserve 61000 65535
  *
  * A `sysctl` line holds the value found and the value set; `before` one that the kernel changes as
- * a side effect of the next sysctl.  Who reads it backwards is undo.h.
+ * a side effect of the next sysctl.  `neighbours` are entries with our protocol number on an
+ * interface, `reserve` ports that were not reserved before.  Who reads it backwards is undo.h.
  *
  * Owner:  `sluice run` writes `tun` before the keeper starts, the control plane the rest; both
  *         may have the file open, each line is one write under a lock.
@@ -26,6 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "controlplane/gateway/kernel/nf_table.h"
 #include "controlplane/gateway/kernel/notes.h"
 #include "lib/net/addr.h"
 
@@ -37,12 +42,15 @@
 #define JOURNAL_MAX_ENTRIES 8192
 
 enum journal_kind {
-	JOURNAL_TUN,     /* a persistent TUN: interface */
-	JOURNAL_TABLE,   /* routes with our protocol number in this table */
-	JOURNAL_RULE,    /* family, table, priority, mark */
-	JOURNAL_ADDRESS, /* interface, prefix with host bits */
-	JOURNAL_BEFORE,  /* key, old_value */
-	JOURNAL_SYSCTL,  /* key, old_value, new_value */
+	JOURNAL_TUN,        /* a persistent TUN: interface */
+	JOURNAL_TABLE,      /* routes with our protocol number in this table */
+	JOURNAL_RULE,       /* family, table, priority, mark */
+	JOURNAL_ADDRESS,    /* interface, prefix with host bits */
+	JOURNAL_BEFORE,     /* key, old_value */
+	JOURNAL_SYSCTL,     /* key, old_value, new_value */
+	JOURNAL_NEIGHBOURS, /* interface */
+	JOURNAL_NF_TABLE,   /* name, of the family inet */
+	JOURNAL_RESERVE,    /* port_first, port_last */
 };
 
 /* Fields that the kind does not name are zero. */
@@ -57,6 +65,8 @@ struct journal_entry {
 	char key[JOURNAL_KEY_LEN]; /* below /proc/sys, with slashes: net/ipv4/conf/all/forwarding */
 	int32_t old_value;
 	int32_t new_value;
+	char name[NF_TABLE_NAME_LEN];
+	uint16_t port_first, port_last;
 };
 
 /* Where a journal belongs: it is void after a reboot and in another network namespace. */
@@ -128,6 +138,12 @@ void journal_close(struct journal *journal);
 
 /* Whether a JOURNAL_SYSCTL entry for this key is in the file: then it was we who set it. */
 bool journal_has_sysctl(const struct journal *journal, const char *key);
+
+/* Each entry of a kind, in the order of the file. */
+void journal_each(const struct journal *journal,
+	enum journal_kind kind,
+	void (*entry)(const struct journal_entry *entry, void *context),
+	void *context);
 
 /* Whether the key is one that we ever write: the undoing writes no other. */
 bool journal_is_our_key(const char *key);

@@ -2,38 +2,41 @@
 
 #include "controlplane/gateway/kernel/message.h"
 
-#include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
+#include <linux/if.h>
 #include <linux/if_addr.h>
+#include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "controlplane/gateway/kernel/message_parts.h"
+
 // Values that the headers of Debian 12 have not, or keep inside the kernel.
 #define ADDRESS_BY_ADVERTISEMENT 2 /* IFAPROT_KERNEL_RA of linux/if_addr.h, since 5.18 */
 #define NO_ADDRESS_GENERATION    1 /* IN6_ADDR_GEN_MODE_NONE of linux/if_link.h */
 
-static uint8_t
-to_kernel(uint8_t family)
+uint8_t
+message_to_kernel(uint8_t family)
 {
 	return family == ADDR_V6 ? AF_INET6 : family == ADDR_V4 ? AF_INET : AF_UNSPEC;
 }
 
-static uint8_t
-from_kernel(uint8_t family)
+uint8_t
+message_from_kernel(uint8_t family)
 {
 	return family == AF_INET6 ? ADDR_V6 : family == AF_INET ? ADDR_V4 : ADDR_NONE;
 }
 
-static size_t
-bytes_of(uint8_t family)
+size_t
+message_addr_bytes(uint8_t family)
 {
 	return addr_bits((enum addr_family)family) / 8;
 }
 
-static void *
-begin(struct message *m, uint16_t type, uint16_t flags, size_t header_len)
+void *
+message_begin(struct message *m, uint16_t type, uint16_t flags, size_t header_len)
 {
 	struct nlmsghdr *h = mnl_nlmsg_put_header(m->bytes);
 
@@ -42,8 +45,8 @@ begin(struct message *m, uint16_t type, uint16_t flags, size_t header_len)
 	return mnl_nlmsg_put_extra_header(h, header_len); // comes zeroed
 }
 
-static struct nlmsghdr *
-header_of(struct message *m)
+struct nlmsghdr *
+message_header(struct message *m)
 {
 	return (struct nlmsghdr *)m->bytes;
 }
@@ -51,21 +54,21 @@ header_of(struct message *m)
 struct nlmsghdr *
 message_link_set(struct message *m, const struct link_row *link)
 {
-	struct ifinfomsg *info = begin(m, RTM_NEWLINK, 0, sizeof(*info));
+	struct ifinfomsg *info = message_begin(m, RTM_NEWLINK, 0, sizeof(*info));
 
 	info->ifi_index = (int)link->ifindex;
 	info->ifi_change = IFF_UP;
 	info->ifi_flags = link->up ? IFF_UP : 0;
 	if (link->mtu != 0)
-		mnl_attr_put_u32(header_of(m), IFLA_MTU, link->mtu);
-	return header_of(m);
+		mnl_attr_put_u32(message_header(m), IFLA_MTU, link->mtu);
+	return message_header(m);
 }
 
 struct nlmsghdr *
 message_link_no_addr_gen(struct message *m, uint32_t ifindex)
 {
-	struct ifinfomsg *info = begin(m, RTM_NEWLINK, 0, sizeof(*info));
-	struct nlmsghdr *h = header_of(m);
+	struct ifinfomsg *info = message_begin(m, RTM_NEWLINK, 0, sizeof(*info));
+	struct nlmsghdr *h = message_header(m);
 	struct nlattr *families, *v6;
 
 	info->ifi_index = (int)ifindex;
@@ -80,41 +83,41 @@ message_link_no_addr_gen(struct message *m, uint32_t ifindex)
 struct nlmsghdr *
 message_link_delete(struct message *m, uint32_t ifindex)
 {
-	struct ifinfomsg *info = begin(m, RTM_DELLINK, 0, sizeof(*info));
+	struct ifinfomsg *info = message_begin(m, RTM_DELLINK, 0, sizeof(*info));
 
 	info->ifi_index = (int)ifindex;
-	return header_of(m);
+	return message_header(m);
 }
 
 struct nlmsghdr *
 message_link_get(struct message *m, const char *name)
 {
-	begin(m, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
-	mnl_attr_put_strz(header_of(m), IFLA_IFNAME, name);
-	return header_of(m);
+	message_begin(m, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(message_header(m), IFLA_IFNAME, name);
+	return message_header(m);
 }
 
 struct nlmsghdr *
 message_link_get_index(struct message *m, uint32_t ifindex)
 {
-	struct ifinfomsg *info = begin(m, RTM_GETLINK, 0, sizeof(*info));
+	struct ifinfomsg *info = message_begin(m, RTM_GETLINK, 0, sizeof(*info));
 
 	info->ifi_index = (int)ifindex;
-	return header_of(m);
+	return message_header(m);
 }
 
 struct nlmsghdr *
 message_address(struct message *m, uint16_t type, uint16_t flags, const struct address_row *address)
 {
 	const struct addr *addr = &address->prefix.addr;
-	struct ifaddrmsg *info = begin(m, type, flags, sizeof(*info));
-	struct nlmsghdr *h = header_of(m);
+	struct ifaddrmsg *info = message_begin(m, type, flags, sizeof(*info));
+	struct nlmsghdr *h = message_header(m);
 
-	info->ifa_family = to_kernel(addr->family);
+	info->ifa_family = message_to_kernel(addr->family);
 	info->ifa_prefixlen = address->prefix.len;
 	info->ifa_index = address->ifindex;
-	mnl_attr_put(h, IFA_LOCAL, bytes_of(addr->family), addr->bytes);
-	mnl_attr_put(h, IFA_ADDRESS, bytes_of(addr->family), addr->bytes);
+	mnl_attr_put(h, IFA_LOCAL, message_addr_bytes(addr->family), addr->bytes);
+	mnl_attr_put(h, IFA_ADDRESS, message_addr_bytes(addr->family), addr->bytes);
 	if (type == RTM_NEWADDR)
 		mnl_attr_put_u32(h, IFA_FLAGS, IFA_F_NOPREFIXROUTE | IFA_F_NODAD);
 	return h;
@@ -137,15 +140,15 @@ struct nlmsghdr *
 message_route(struct message *m, uint16_t type, uint16_t flags, const struct route_row *route)
 {
 	const struct addr *addr = &route->prefix.addr;
-	struct rtmsg *info = begin(m, type, flags, sizeof(*info));
-	struct nlmsghdr *h = header_of(m);
+	struct rtmsg *info = message_begin(m, type, flags, sizeof(*info));
+	struct nlmsghdr *h = message_header(m);
 
-	info->rtm_family = to_kernel(addr->family);
+	info->rtm_family = message_to_kernel(addr->family);
 	info->rtm_dst_len = route->prefix.len;
 	info->rtm_protocol = route->protocol;
 	info->rtm_type = route->type;
 	info->rtm_scope = scope_of(type, route);
-	mnl_attr_put(h, RTA_DST, bytes_of(addr->family), addr->bytes);
+	mnl_attr_put(h, RTA_DST, message_addr_bytes(addr->family), addr->bytes);
 	mnl_attr_put_u32(h, RTA_TABLE, route->table);
 	mnl_attr_put_u32(h, RTA_PRIORITY, route->metric);
 	if (route->ifindex != 0)
@@ -156,10 +159,10 @@ message_route(struct message *m, uint16_t type, uint16_t flags, const struct rou
 struct nlmsghdr *
 message_rule(struct message *m, uint16_t type, uint16_t flags, const struct rule_row *rule)
 {
-	struct fib_rule_hdr *info = begin(m, type, flags, sizeof(*info));
-	struct nlmsghdr *h = header_of(m);
+	struct fib_rule_hdr *info = message_begin(m, type, flags, sizeof(*info));
+	struct nlmsghdr *h = message_header(m);
 
-	info->family = to_kernel(rule->family);
+	info->family = message_to_kernel(rule->family);
 	info->action = rule->action;
 	info->flags = rule->inverted ? FIB_RULE_INVERT : 0;
 	mnl_attr_put_u32(h, FRA_PRIORITY, rule->priority);
@@ -173,38 +176,44 @@ message_rule(struct message *m, uint16_t type, uint16_t flags, const struct rule
 struct nlmsghdr *
 message_dump_routes(struct message *m, uint8_t family, uint32_t table)
 {
-	struct rtmsg *info = begin(m, RTM_GETROUTE, 0, sizeof(*info));
+	struct rtmsg *info = message_begin(m, RTM_GETROUTE, 0, sizeof(*info));
 
-	info->rtm_family = to_kernel(family);
-	mnl_attr_put_u32(header_of(m), RTA_TABLE, table);
-	return header_of(m);
+	info->rtm_family = message_to_kernel(family);
+	mnl_attr_put_u32(message_header(m), RTA_TABLE, table);
+	return message_header(m);
 }
 
 struct nlmsghdr *
 message_dump_rules(struct message *m, uint8_t family)
 {
-	struct fib_rule_hdr *info = begin(m, RTM_GETRULE, 0, sizeof(*info));
+	struct fib_rule_hdr *info = message_begin(m, RTM_GETRULE, 0, sizeof(*info));
 
-	info->family = to_kernel(family);
-	return header_of(m);
+	info->family = message_to_kernel(family);
+	return message_header(m);
+}
+
+struct nlmsghdr *
+message_dump_links(struct message *m)
+{
+	message_begin(m, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
+	return message_header(m);
 }
 
 struct nlmsghdr *
 message_dump_addresses(struct message *m)
 {
-	begin(m, RTM_GETADDR, 0, sizeof(struct ifaddrmsg));
-	return header_of(m);
+	message_begin(m, RTM_GETADDR, 0, sizeof(struct ifaddrmsg));
+	return message_header(m);
 }
 
-// The fixed part of a message, or NULL if it is shorter than that.
-static const void *
-fixed_part(const struct nlmsghdr *h, size_t len)
+const void *
+message_fixed_part(const struct nlmsghdr *h, size_t len)
 {
 	return mnl_nlmsg_get_payload_len(h) >= len ? mnl_nlmsg_get_payload(h) : NULL;
 }
 
-static bool
-read_u32_attr(const struct nlattr *attr, uint32_t *ret_value)
+bool
+message_read_u32(const struct nlattr *attr, uint32_t *ret_value)
 {
 	if (mnl_attr_get_payload_len(attr) < sizeof(uint32_t))
 		return false;
@@ -212,10 +221,10 @@ read_u32_attr(const struct nlattr *attr, uint32_t *ret_value)
 	return true;
 }
 
-static bool
-read_addr_attr(const struct nlattr *attr, uint8_t family, struct addr *ret_addr)
+bool
+message_read_addr(const struct nlattr *attr, uint8_t family, struct addr *ret_addr)
 {
-	size_t len = bytes_of(family);
+	size_t len = message_addr_bytes(family);
 
 	if (mnl_attr_get_payload_len(attr) != len)
 		return false;
@@ -237,24 +246,49 @@ read_text_attr(const struct nlattr *attr, char *text, size_t len)
 	return true;
 }
 
-static bool
-has_kind_tun(const struct nlattr *link_info)
+// "" where the kernel says none, as of hardware.
+static void
+read_kind(const struct nlattr *link_info, char kind[static IF_NAMESIZE])
 {
 	const struct nlattr *attr;
-	char kind[IF_NAMESIZE];
 
+	kind[0] = '\0';
 	mnl_attr_for_each_nested(attr, link_info)
 	{
-		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
-			return read_text_attr(attr, kind, sizeof(kind)) && strcmp(kind, "tun") == 0;
+		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND &&
+			!read_text_attr(attr, kind, IF_NAMESIZE))
+			kind[0] = '\0';
 	}
-	return false;
+}
+
+static bool
+read_link_attr(const struct nlattr *attr, struct link_row *link)
+{
+	switch (mnl_attr_get_type(attr)) {
+	case IFLA_IFNAME:
+		return read_text_attr(attr, link->name, sizeof(link->name));
+	case IFLA_MTU:
+		return message_read_u32(attr, &link->mtu);
+	case IFLA_NUM_RX_QUEUES:
+		return message_read_u32(attr, &link->n_rx_queues);
+	case IFLA_ADDRESS:
+		link->is_ethernet =
+			link->is_ethernet && mnl_attr_get_payload_len(attr) == sizeof(link->mac);
+		if (link->is_ethernet)
+			memcpy(link->mac, mnl_attr_get_payload(attr), sizeof(link->mac));
+		return true;
+	case IFLA_LINKINFO:
+		read_kind(attr, link->kind);
+		return true;
+	default:
+		return true;
+	}
 }
 
 bool
 message_read_link(const struct nlmsghdr *h, struct link_row *ret_link)
 {
-	const struct ifinfomsg *info = fixed_part(h, sizeof(*info));
+	const struct ifinfomsg *info = message_fixed_part(h, sizeof(*info));
 	struct link_row link = {};
 	const struct nlattr *attr;
 	bool ok = true;
@@ -264,22 +298,13 @@ message_read_link(const struct nlmsghdr *h, struct link_row *ret_link)
 	link.ifindex = (uint32_t)info->ifi_index;
 	link.up = (info->ifi_flags & IFF_UP) != 0;
 	link.running = (info->ifi_flags & IFF_RUNNING) != 0;
+	link.carrier = (info->ifi_flags & IFF_LOWER_UP) != 0;
+	link.is_ethernet = info->ifi_type == ARPHRD_ETHER;
 	mnl_attr_for_each(attr, h, sizeof(*info))
 	{
-		switch (mnl_attr_get_type(attr)) {
-		case IFLA_IFNAME:
-			ok = ok && read_text_attr(attr, link.name, sizeof(link.name));
-			break;
-		case IFLA_MTU:
-			ok = ok && read_u32_attr(attr, &link.mtu);
-			break;
-		case IFLA_LINKINFO:
-			link.is_tun = has_kind_tun(attr);
-			break;
-		default:
-			break;
-		}
+		ok = ok && read_link_attr(attr, &link);
 	}
+	link.is_tun = strcmp(link.kind, "tun") == 0;
 	*ret_link = link;
 	return ok;
 }
@@ -293,13 +318,16 @@ read_address_attr(const struct nlattr *attr, struct address_row *address, bool *
 	switch (mnl_attr_get_type(attr)) {
 	case IFA_LOCAL: // on a point-to-point link IFA_ADDRESS is the other end's
 		*has_local = true;
-		return read_addr_attr(attr, addr->family, addr);
+		return message_read_addr(attr, addr->family, addr);
 	case IFA_ADDRESS:
-		return *has_local || read_addr_attr(attr, addr->family, addr);
+		return *has_local || message_read_addr(attr, addr->family, addr);
 	case IFA_FLAGS:
-		if (!read_u32_attr(attr, &flags))
+		if (!message_read_u32(attr, &flags))
 			return false;
 		address->by_advertisement |= (flags & IFA_F_MANAGETEMPADDR) != 0;
+		address->is_second_choice |= (flags & (IFA_F_SECONDARY | IFA_F_DEPRECATED |
+							      IFA_F_TENTATIVE | IFA_F_DADFAILED)) !=
+		                             0; // IPv6's temporary ones are secondary
 		return true;
 	case IFA_PROTO:
 		if (mnl_attr_get_payload_len(attr) < 1)
@@ -314,16 +342,16 @@ read_address_attr(const struct nlattr *attr, struct address_row *address, bool *
 bool
 message_read_address(const struct nlmsghdr *h, struct address_row *ret_address)
 {
-	const struct ifaddrmsg *info = fixed_part(h, sizeof(*info));
+	const struct ifaddrmsg *info = message_fixed_part(h, sizeof(*info));
 	struct address_row address = {};
 	const struct nlattr *attr;
 	bool has_local = false;
 
-	if (info == NULL || from_kernel(info->ifa_family) == ADDR_NONE)
+	if (info == NULL || message_from_kernel(info->ifa_family) == ADDR_NONE)
 		return false;
 	address.ifindex = info->ifa_index;
 	address.link_local = info->ifa_scope == RT_SCOPE_LINK;
-	address.prefix.addr.family = from_kernel(info->ifa_family);
+	address.prefix.addr.family = message_from_kernel(info->ifa_family);
 	address.prefix.len = info->ifa_prefixlen;
 	mnl_attr_for_each(attr, h, sizeof(*info))
 	{
@@ -335,63 +363,21 @@ message_read_address(const struct nlmsghdr *h, struct address_row *ret_address)
 }
 
 static bool
-read_route_attr(const struct nlattr *attr, struct route_row *route)
-{
-	switch (mnl_attr_get_type(attr)) {
-	case RTA_DST:
-		return read_addr_attr(attr, route->prefix.addr.family, &route->prefix.addr);
-	case RTA_TABLE:
-		return read_u32_attr(attr, &route->table);
-	case RTA_PRIORITY:
-		return read_u32_attr(attr, &route->metric);
-	case RTA_OIF:
-		return read_u32_attr(attr, &route->ifindex);
-	default:
-		return true;
-	}
-}
-
-bool
-message_read_route(const struct nlmsghdr *h, struct route_row *ret_route)
-{
-	const struct rtmsg *info = fixed_part(h, sizeof(*info));
-	struct route_row route = {};
-	const struct nlattr *attr;
-
-	if (info == NULL || from_kernel(info->rtm_family) == ADDR_NONE)
-		return false;
-	route.prefix.addr.family = from_kernel(info->rtm_family);
-	route.prefix.len = info->rtm_dst_len;
-	route.table = info->rtm_table;
-	route.type = info->rtm_type;
-	route.protocol = info->rtm_protocol;
-	route.narrowed = info->rtm_src_len != 0 || info->rtm_tos != 0 ||
-	                 (info->rtm_flags & RTM_F_CLONED) != 0;
-	mnl_attr_for_each(attr, h, sizeof(*info))
-	{
-		if (!read_route_attr(attr, &route))
-			return false;
-	}
-	*ret_route = route;
-	return route.prefix.len <= addr_bits((enum addr_family)route.prefix.addr.family);
-}
-
-static bool
 read_rule_attr(const struct nlattr *attr, struct rule_row *rule)
 {
 	uint32_t value = 0;
 
 	switch (mnl_attr_get_type(attr)) {
 	case FRA_PRIORITY:
-		return read_u32_attr(attr, &rule->priority);
+		return message_read_u32(attr, &rule->priority);
 	case FRA_TABLE:
-		return read_u32_attr(attr, &rule->table);
+		return message_read_u32(attr, &rule->table);
 	case FRA_FWMARK:
-		return read_u32_attr(attr, &rule->mark);
+		return message_read_u32(attr, &rule->mark);
 	case FRA_FWMASK:
-		return read_u32_attr(attr, &rule->mask);
+		return message_read_u32(attr, &rule->mask);
 	case FRA_SUPPRESS_PREFIXLEN:
-		rule->suppressed_len = read_u32_attr(attr, &value) ? (int)value : -1;
+		rule->suppressed_len = message_read_u32(attr, &value) ? (int)value : -1;
 		return true;
 	case FRA_PROTOCOL:
 		rule->protocol = mnl_attr_get_payload_len(attr) > 0 ? mnl_attr_get_u8(attr) : 0;
@@ -412,13 +398,13 @@ read_rule_attr(const struct nlattr *attr, struct rule_row *rule)
 bool
 message_read_rule(const struct nlmsghdr *h, struct rule_row *ret_rule)
 {
-	const struct fib_rule_hdr *info = fixed_part(h, sizeof(*info));
+	const struct fib_rule_hdr *info = message_fixed_part(h, sizeof(*info));
 	struct rule_row rule = { .suppressed_len = -1 };
 	const struct nlattr *attr;
 
-	if (info == NULL || from_kernel(info->family) == ADDR_NONE)
+	if (info == NULL || message_from_kernel(info->family) == ADDR_NONE)
 		return false;
-	rule.family = from_kernel(info->family);
+	rule.family = message_from_kernel(info->family);
 	rule.action = info->action;
 	rule.table = info->table;
 	rule.inverted = (info->flags & FIB_RULE_INVERT) != 0;

@@ -14,7 +14,10 @@
 #include "controlplane/gateway/kernel/journal.h"
 #include "controlplane/gateway/kernel/link.h"
 #include "controlplane/gateway/kernel/message.h"
+#include "controlplane/gateway/kernel/neighbours.h"
 #include "controlplane/gateway/kernel/netlink.h"
+#include "controlplane/gateway/kernel/nf_table.h"
+#include "controlplane/gateway/kernel/reserved_ports.h"
 #include "controlplane/gateway/kernel/sysctl.h"
 #include "lib/base/err.h"
 
@@ -225,6 +228,73 @@ undo_side_effect(struct undoing *u, const struct journal_entry *e)
 	report(u, err, what);
 }
 
+/* Neighbours of one interface. */
+struct restoring {
+	struct neighbour_row *rows;
+	size_t n;
+};
+
+static int
+take_neighbour(const struct nlmsghdr *h, void *context)
+{
+	struct restoring *r = context;
+	struct neighbour_row row, *rows;
+
+	if (h == NULL) {
+		r->n = 0;
+		return 0;
+	}
+	if (!message_read_neighbour(h, &row) || row.is_proxy ||
+		(row.protocol != NEIGHBOURS_MADE && row.protocol != NEIGHBOURS_FOUND))
+		return 0;
+	rows = reallocarray(r->rows, r->n + 1, sizeof(*rows));
+	if (rows == NULL)
+		return -ENOMEM;
+	r->rows = rows;
+	r->rows[r->n++] = row;
+	return 0;
+}
+
+static void
+undo_neighbours(struct undoing *u, const struct journal_entry *e)
+{
+	struct restoring r = {};
+	struct link_row link;
+	struct message m;
+	char what[64];
+	int err = link_get(&u->nl, e->interface, &link);
+
+	if (err == 0)
+		err = netlink_dump(
+			&u->nl, message_dump_neighbours(&m, link.ifindex), take_neighbour, &r);
+	if (err == 0 && r.n == 0)
+		err = -ENOENT;
+	for (size_t i = 0; err == 0 && i < r.n; i++)
+		if (r.rows[i].ifindex == link.ifindex)
+			err = neighbours_restore(&u->nl, &r.rows[i]);
+	snprintf(what, sizeof(what), "%zu neighbours on %s", r.n, e->interface);
+	report(u, err, what);
+	free(r.rows);
+}
+
+static void
+undo_nf_table(struct undoing *u, const struct journal_entry *e)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "table inet %s of the packet filter", e->name);
+	report(u, nf_table_remove(e->name), what);
+}
+
+static void
+undo_reservation(struct undoing *u, const struct journal_entry *e)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "reserved ports %u to %u", e->port_first, e->port_last);
+	report(u, reserved_ports_remove(e->port_first, e->port_last), what);
+}
+
 static void
 undo_entry(struct undoing *u, const struct journal_entry *e)
 {
@@ -246,6 +316,15 @@ undo_entry(struct undoing *u, const struct journal_entry *e)
 		break;
 	case JOURNAL_SYSCTL:
 		undo_sysctl(u, e);
+		break;
+	case JOURNAL_NEIGHBOURS:
+		undo_neighbours(u, e);
+		break;
+	case JOURNAL_NF_TABLE:
+		undo_nf_table(u, e);
+		break;
+	case JOURNAL_RESERVE:
+		undo_reservation(u, e);
 		break;
 	}
 }
