@@ -105,9 +105,9 @@ steer_remember_fragment(void *tables, const struct steer_fragment *f)
 {
 	struct steer_naive *t = (struct steer_naive *)tables;
 
-	t->fragments[t->n_fragments++ % 64] = *f;
-	if (t->n_fragments == 128)
-		t->n_fragments = 64;
+	if (t->n_fragments == 64)
+		t->n_fragments = 0;
+	t->fragments[t->n_fragments++] = *f;
 }
 
 STEER_INLINE __u64 *
