@@ -4,33 +4,16 @@
 
     lan --- gw --- wan --- peer1                    (addresses: tests/lab/lab.py)
 """
-import difflib, os, re, signal, sys, time
+import os, re, signal, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab
+from host_state import snapshot, wait_same
 from tap import Tap
 
-# Lines that change by themselves: lifetimes, statistics, keys made on first use.
-RESTLESS = re.compile(r"fastopen_key|stable_secret|nf_conntrack_count|expires|valid_lft|random|uuid|_mem =|fib_sync_mem|"
-                      r"tcp_challenge|drop_entry|icmp_ratelimit")
-
-
-def snapshot(host):
-    """Everything about a host's network that a program could have changed, as lines."""
-    lines = []
-    for command in ("ip -o link", "ip -o addr", "ip route show table all", "ip -6 route show table all", "ip rule",
-                    "ip -6 rule", "ip neigh show nud permanent", "sysctl -a --pattern ^net[.]"):
-        lines += [f"{command}: {line}" for line in host.try_run(command)[1].splitlines() if not RESTLESS.search(line)]
-    _, ruleset, _ = host.try_run(["sh", "-c", "command -v nft >/dev/null && nft list ruleset"])
-    return sorted(lines) + ruleset.splitlines()
-
-
 def undone(tap, before, host, what):
-    """Devices take a moment to go."""
-    end = time.monotonic() + 3
-    while (now := snapshot(host)) != before and time.monotonic() < end:
-        time.sleep(0.2)
-    return tap.ok(now == before, what, "\n".join(difflib.unified_diff(before, now, "before", "after", lineterm="", n=0)))
+    said = wait_same(host, before)
+    return tap.ok(not said, what, said)
 
 
 def programs_alive():
