@@ -68,6 +68,7 @@ struct nat_look {
 	uint8_t shape;    /* of lib/nat/shape.h */
 	uint8_t protocol; /* of the transport */
 	uint8_t flags;    /* TCP's */
+	uint8_t side;     /* enum nat_side: which keys it is looked for by */
 	bool is_first_fragment;
 };
 
@@ -116,11 +117,8 @@ void nat_fetch(const struct nat *nat, struct nat_look *look);
 	struct mono now,
 	bool *ret_is_new);
 /* Remember a flow that the LAN begins.  UNTOUCHED, or a drop verdict. */
-[[nodiscard]] enum nat_verdict nat_record(struct nat *nat,
-	struct nat_local *local,
-	const struct nat_look *look,
-	const struct ip_view *v,
-	struct mono now);
+[[nodiscard]] enum nat_verdict
+nat_record(struct nat *nat, struct nat_local *local, const struct nat_look *look, struct mono now);
 
 /* All steps for one packet; nat_to_tunnel() records what is new. */
 [[nodiscard]] enum nat_verdict nat_from_tunnel(struct nat *nat,
