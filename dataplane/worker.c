@@ -13,6 +13,7 @@
 
 #include "dataplane/path/inbound.h"
 #include "dataplane/path/outbound.h"
+#include "dataplane/stage/outer.h"
 #include "dataplane/stage/stages.h"
 #include "dataplane/table/net.h"
 #include "lib/base/clock.h"
@@ -48,7 +49,8 @@ worker_create(const struct worker_setup *setup, struct worker_thread **ret_worke
 	w = &t->w;
 	w->waiting = calloc(SHM_MAX_PEERS, sizeof(*w->waiting));
 	w->waiting_peers = calloc(SHM_MAX_PEERS, sizeof(*w->waiting_peers));
-	if (t->bell.fd < 0 || w->waiting == NULL || w->waiting_peers == NULL ||
+	w->ways = calloc(OUTER_WAYS, sizeof(*w->ways));
+	if (t->bell.fd < 0 || w->waiting == NULL || w->waiting_peers == NULL || w->ways == NULL ||
 		verdict_cache_create(N_VERDICTS, setup->verdict_seed, &w->verdicts) < 0) {
 		worker_destroy(t);
 		return -ENOMEM;
@@ -67,6 +69,7 @@ worker_create(const struct worker_setup *setup, struct worker_thread **ret_worke
 	w->max_waiting = pool_frame_count(setup->pool) / 8;
 	pool_cache_init(&w->pool, setup->pool);
 	icmp_limiter_init(&w->icmp_limit, ICMP_RATE_PPS, ICMP_BURST);
+	icmp_limiter_init(&w->wants.limit, WANT_RATE_PPS, WANT_BURST);
 	icmp_limiter_init(&w->tsmp_limit, TSMP_RATE_PPS, TSMP_BURST);
 	w->counters->core = setup->core;
 	*ret_worker = t;
@@ -82,6 +85,7 @@ worker_destroy(struct worker_thread *t)
 		close(t->bell.fd);
 	free(t->w.waiting);
 	free(t->w.waiting_peers);
+	free(t->w.ways);
 	verdict_cache_destroy(t->w.verdicts);
 	free(t);
 }
@@ -153,6 +157,44 @@ run_waiting(struct worker_thread *t)
 	}
 }
 
+// The open link ports.  Valid until the next quiescent point.
+static const struct net_table *
+net_of(const struct worker_thread *t)
+{
+	static const struct net_table none; // of tests that have no network
+
+	// Pairs with the release in ctl/network.c.
+	return t->setup.net != NULL ? atomic_load_explicit(t->setup.net, memory_order_acquire)
+	                            : &none;
+}
+
+// Frames of a link port: from peers, and from the LAN.
+static uint32_t
+run_link(struct worker *w, const struct net_port *port)
+{
+	struct burst frames, wire;
+	uint32_t n = port->io->ops->rx(port->io, w->id, frames.pkt, BURST_MAX);
+
+	step_done(w->ticks, STEP_LINK_RX);
+	if (n == 0)
+		return 0;
+	frames.n = n;
+	w->counters->bursts++;
+	link_unwrap(w, port, &frames, &wire);
+	if (wire.n > 0)
+		inbound_run(w, &wire);
+	if (frames.n > 0)
+		outbound_run_from_link(w, port, &frames);
+	return n;
+}
+
+static void
+flush(struct worker *w, struct port *port)
+{
+	if (port->ops->flush != NULL)
+		port->ops->flush(port, w->id);
+}
+
 uint32_t
 worker_round(struct worker_thread *t)
 {
@@ -163,6 +205,7 @@ worker_round(struct worker_thread *t)
 	w->now_ns = mono_now().ns;
 	// Pairs with the release in apply.c; what is read through it is dropped at the round's end.
 	w->tables = atomic_load_explicit(t->setup.tables, memory_order_acquire);
+	w->net = net_of(t);
 	run_waiting(t);
 	step_done(w->ticks, STEP_ROUND);
 
@@ -180,25 +223,18 @@ worker_round(struct worker_thread *t)
 		w->counters->bursts++;
 		outbound_run(w, &b);
 	}
+	for (uint32_t i = 0; i < w->net->n_ports; i++)
+		n += run_link(w, &w->net->ports[i]);
 	if (!pkt_ring_is_empty(&t->inject))
 		n += run_injected(t);
 
-	if (w->wire->ops->flush != NULL)
-		w->wire->ops->flush(w->wire, w->id);
-	if (w->host->ops->flush != NULL)
-		w->host->ops->flush(w->host, w->id);
+	flush(w, w->wire);
+	flush(w, w->host);
+	for (uint32_t i = 0; i < w->net->n_ports; i++)
+		flush(w, w->net->ports[i].io);
 	w->counters->packets += n;
 	step_done(w->ticks, STEP_ROUND);
 	return n;
-}
-
-// The open link ports.  Valid until the next quiescent point.
-static const struct net_table *
-net_of(const struct worker_thread *t)
-{
-	// Pairs with the release in ctl/network.c.
-	return t->setup.net != NULL ? atomic_load_explicit(t->setup.net, memory_order_acquire)
-	                            : NULL;
 }
 
 static bool
@@ -206,7 +242,7 @@ are_links_idle(struct worker_thread *t)
 {
 	const struct net_table *net = net_of(t);
 
-	for (uint32_t i = 0; net != NULL && i < net->n_ports; i++)
+	for (uint32_t i = 0; i < net->n_ports; i++)
 		if (!net->ports[i].io->ops->is_idle(net->ports[i].io, t->w.id))
 			return false;
 	return true;
@@ -220,7 +256,7 @@ watch_links(struct worker_thread *t, struct pollfd *fds)
 	int of_port[PORT_MAX_WAIT_FDS];
 	unsigned n = 0;
 
-	for (uint32_t i = 0; net != NULL && i < net->n_ports; i++) {
+	for (uint32_t i = 0; i < net->n_ports; i++) {
 		struct port *io = net->ports[i].io;
 		unsigned n_of_port =
 			io->ops->wait_fds != NULL ? io->ops->wait_fds(io, t->w.id, of_port) : 0;

@@ -40,6 +40,17 @@
 	X(DROP_MULTICAST, "multicast", "multicast and broadcast do not pass the tunnel")        \
 	X(DROP_RELAY_FULL, "relay_full",                                                        \
 		"for a relay, but the control plane is away or takes no more")                  \
+	/* from or to a link port */                                                            \
+	X(DROP_LINK_MALFORMED, "link_malformed", "a frame whose IP packet is damaged or none")  \
+	X(DROP_LINK_OTHER, "link_other", "a frame for another station, or for all")             \
+	X(DROP_VLAN, "vlan", "a frame of a VLAN that is not ours")                              \
+	X(DROP_SOURCE_SPOOFED, "source_spoofed",                                                \
+		"from a link port, with a source that is a peer's, or ours")                    \
+	X(DROP_NO_ROUTE, "no_route", "the routing table refuses the destination")               \
+	X(DROP_PORT_DOWN, "port_down", "the port to leave by is down")                          \
+	X(DROP_NEIGHBOUR_UNKNOWN, "neighbour_unknown",                                          \
+		"the next hop's link-layer address is being asked for")                         \
+	X(DROP_NEIGHBOUR_FAILED, "neighbour_failed", "the next hop does not answer")            \
 	/* either way */                                                                        \
 	X(DROP_TX_FULL, "tx_full", "the port to leave by takes no more")                        \
 	X(DROP_NO_BUFFER, "no_buffer", "no packet buffer was free")                             \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Tunnel to host.  Each call keeps in the burst the packets that may go on; the others leave it
- * with a drop reason, for the control plane, or for another peer.  Nothing here allocates, blocks
- * or logs.
+ * Tunnel to host or LAN.  Each call keeps in the burst the packets that may go on; the others leave
+ * it with a drop reason, for the control plane, or for another peer.  Nothing here allocates,
+ * blocks or logs.
  */
 
 #include "dataplane/path/inbound.h"
@@ -18,7 +18,9 @@ inbound_run(struct worker *w, struct burst *b)
 	source_check(w, b);   // inner source belongs to the peer that sent it
 	acl_inbound(w, b);    // a member of a tailnet: its filter
 	route_inner(w, b);    // ECN, MSS; packets for other peers go to w->to_peers
+	net_route(w, b);      // TTL, MTU; what leaves by a link port goes to w->to_links
 	host_transmit(w, b);
+	link_transmit(w, &w->to_links);
 
 	outbound_run_to_peers(w);
 }

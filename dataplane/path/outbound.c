@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Host to tunnel.  Rules as in inbound.c.
+ * Host or LAN to tunnel.  Rules as in inbound.c.
  */
 
 #include "dataplane/path/outbound.h"
 
+#include "dataplane/stage/cut.h"
 #include "dataplane/stage/stages.h"
 
 void
@@ -22,6 +23,56 @@ outbound_run(struct worker *w, struct burst *b)
 	peer_lookup(w, b);  // inner destination -> peer; MTU, MSS, ICMP errors
 	acl_outbound(w, b); // a member of a tailnet: its filter
 	outbound_run_with_peer(w, b);
+}
+
+static void
+put(struct worker *w, struct burst *b, struct pkt *p, const struct ip_view *v)
+{
+	if (b->n == BURST_MAX) {
+		outbound_run_with_peer(w, b);
+		b->n = 0;
+	}
+	b->view[b->n] = *v;
+	b->pkt[b->n++] = p;
+}
+
+// Some of the burst have to be cut: in their order, in as many bursts as it takes.
+[[gnu::noinline]] static void
+run_cut(struct worker *w, struct burst *b)
+{
+	struct burst out = {};
+	struct ip_view v;
+	struct pkt *piece;
+	struct cut cut;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		if ((b->pkt[i]->flags & PKT_TO_CUT) == 0) {
+			put(w, &out, b->pkt[i], &b->view[i]);
+			continue;
+		}
+		cut_begin(&cut, b->pkt[i], &b->view[i], w->tables->mtu);
+		while ((piece = cut_next(w, &cut)) != NULL) {
+			if (ip_parse(piece->data, piece->len, &v))
+				put(w, &out, piece, &v);
+			else
+				drop(w, piece, DROP_LINK_MALFORMED);
+		}
+		cut_end(w, &cut);
+	}
+	outbound_run_with_peer(w, &out);
+}
+
+void
+outbound_run_from_link(struct worker *w, const struct net_port *port, struct burst *b)
+{
+	link_fill_checksums(w, port, b); // senders without hardware that sums
+	link_enter(w, port, b);          // own addresses -> host; no source of a tunnel
+	peer_lookup_from_link(w, b);     // peer, TTL, MTU, MSS, ICMP errors
+	acl_outbound(w, b);              // a member of a tailnet: its filter
+	if (__builtin_expect(w->n_to_cut > 0, 0))
+		run_cut(w, b);
+	else
+		outbound_run_with_peer(w, b);
 }
 
 void

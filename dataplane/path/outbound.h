@@ -10,6 +10,9 @@
 /* Run a burst of inner packets from the host through all stages.  Empty afterwards. */
 void outbound_run(struct worker *w, struct burst *b);
 
+/* The same for IP packets that link_unwrap() left, of this port. */
+void outbound_run_from_link(struct worker *w, const struct net_port *port, struct burst *b);
+
 /* The same for what inbound packets have left in w->to_peers, ICMP errors included. */
 void outbound_run_to_peers(struct worker *w);
 

@@ -40,6 +40,8 @@ enum pkt_kind {
 /* What decrypt has to look into once the packet has proven to be authentic. */
 #define PKT_FROM_ELSEWHERE 1 /* it did not come from where its peer is expected */
 #define PKT_UNCONFIRMED    2 /* its session may still be `next` */
+/* Either way: too long for what it leaves by, and to be cut into fragments (stage/cut.c). */
+#define PKT_TO_CUT 4
 
 /* The outer addresses of a datagram.  Layout as struct shm_path (asserted in table/peer.c). */
 struct pkt_outer {
@@ -76,7 +78,10 @@ struct pkt {
 	uint32_t frame_len; /* bytes of the whole frame, this structure included */
 	uint64_t counter;   /* of the transport message */
 	uint32_t peer;      /* number of the peer it came from, or goes to */
-	uint32_t slot;      /* session slot */
+	union {
+		uint32_t slot;      /* session slot */
+		uint32_t neighbour; /* behind net_route: row of state.neighbours */
+	};
 	/*
 	 * Received: points to rx_outer.  To be sent: to the peer's path, in memory that outlives
 	 * the packet (see table/peer.h); packets with the same pointer go to the same place.
@@ -87,10 +92,14 @@ struct pkt {
 	uint8_t kind;       /* enum pkt_kind */
 	uint8_t port;       /* index of the port it came by, or PKT_PORT_OWN */
 	uint8_t outer_ecn;  /* two bits, of the outer header it came in or leaves with */
-	uint8_t flags;      /* PKT_...; inbound only */
+	uint8_t flags;      /* PKT_... */
 	uint32_t outer_tag; /* received from a wire: pkt_outer_tag() of rx_outer; set by the driver
 	                     */
-	uint32_t fib_place; /* of the inner destination: fib_begin() with this round's tables */
+	union {
+		uint32_t fib_place; /* of the inner destination: fib_begin() with this round's
+		                       tables */
+		uint32_t route; /* behind net_route: number of a route in this round's network */
+	};
 
 	_Alignas(64) struct pkt_outer rx_outer;
 	uint64_t rx_ns; /* when it began to wait */

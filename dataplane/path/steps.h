@@ -27,6 +27,12 @@
 	X(STEP_ROUTE_INNER, "route_inner")       \
 	X(STEP_HOST_TRANSMIT, "host_transmit")   \
 	X(STEP_HOST_RX, "host_rx")               \
+	X(STEP_LINK_RX, "link_rx")               \
+	X(STEP_LINK_UNWRAP, "link_unwrap")       \
+	X(STEP_NET_ROUTE, "net_route")           \
+	X(STEP_NAT, "nat")                       \
+	X(STEP_LINK_ENTER, "link_enter")         \
+	X(STEP_LINK_TRANSMIT, "link_transmit")   \
 	X(STEP_PEER_LOOKUP, "peer_lookup")       \
 	X(STEP_SESSION_SELECT, "session_select") \
 	X(STEP_AEAD_SEAL, "aead_seal")           \

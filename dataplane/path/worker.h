@@ -15,6 +15,7 @@
 #include "dataplane/path/drop.h"
 #include "dataplane/path/steps.h"
 #include "dataplane/table/fib.h"
+#include "dataplane/table/net.h"
 #include "dataplane/table/session.h"
 #include "lib/net/icmp.h"
 #include "lib/policy/acl_burst.h"
@@ -35,14 +36,33 @@ struct waiting {
 #define WAITING_SEEN_NS      (100 * NS_PER_MS)
 #define WAITING_MAX_AGE_NS   (95 * NS_PER_S) /* the control plane gives up after 90 s */
 
+/* When neighbours were last asked for: often enough, and no flood of the control plane. */
+#define WANTS         256 /* a power of two */
+#define WANT_NS       (100 * NS_PER_MS)
+#define WANT_RATE_PPS 500
+#define WANT_BURST    100
+struct neighbour_wants {
+	struct {
+		uint32_t hash;
+		uint64_t asked_ns;
+	} slots[WANTS];
+	struct icmp_limiter limit;
+};
+
+/* Where the outer packets of a path go, remembered: dataplane/stage/outer.c. */
+#define OUTER_WAYS 512 /* a power of two */
+struct outer_way;
+
 struct event_ring; /* events to the main thread: dataplane/path/event_ring.h */
 
 struct worker {
 	unsigned id;        /* queue of every port */
 	bool is_alone;      /* the only worker: nobody else takes counters or moves windows */
 	uint32_t n_relayed; /* of the burst sealed last: packets with a relay in their path */
+	uint32_t n_to_cut;  /* of the burst of a link port: packets too long for the tunnel */
 	uint64_t now_ns;    /* CLOCK_BOOTTIME, read once per burst */
 	const struct tables *tables;          /* valid until the next quiescent point */
+	const struct net_table *net;          /* the same */
 	struct session_table sessions;        /* pointers into the keeper's memory */
 	struct shm_worker_counters *counters; /* read by the control plane */
 	struct shm_peer_counters *peers;      /* by peer number; read by the control plane */
@@ -52,6 +72,8 @@ struct worker {
 
 	/* Made on the way inbound, to go outbound in the same round: peer to peer, ICMP errors. */
 	struct burst to_peers;
+	/* From the tunnel, to leave by link ports in the same round. */
+	struct burst to_links;
 
 	struct waiting *waiting; /* by peer number */
 	uint32_t *waiting_peers; /* those with n > 0 */
@@ -61,6 +83,10 @@ struct worker {
 
 	struct flow_table *flows; /* of all workers, in the keeper's memory */
 	struct verdict_cache *verdicts;
+
+	struct outer_way *ways; /* OUTER_WAYS of them */
+	uint16_t outer_id;      /* identification of the last outer IPv4 packet */
+	struct neighbour_wants wants;
 
 	struct icmp_limiter icmp_limit;
 	struct icmp_limiter tsmp_limit; /* of what goes to the control plane */

@@ -40,8 +40,42 @@ parse(struct worker *w, struct burst *b)
 	b->n = kept;
 }
 
-static void
-look_up(struct worker *w, struct burst *b, bool from_host)
+[[gnu::cold]] static void
+leads_nowhere(struct worker *w,
+	struct pkt *p,
+	const struct ip_view *v,
+	uint32_t to,
+	enum origin from)
+{
+	if (from == FROM_LINK && to == FIB_HOST) {
+		if (w->host->ops->tx(w->host, w->id, &p, 1) == 0)
+			drop(w, p, DROP_TX_FULL);
+		return;
+	}
+	// Also where nobody has the address: the kernel might send it on in clear.
+	refuse(w, p, v, DROP_NO_PEER,
+		to == FIB_NOBODY ? ICMP_ERROR_HOST_UNREACHABLE : ICMP_ERROR_NO_ROUTE, from);
+}
+
+// From a LAN: we are the router.  False: the packet is gone.
+static bool
+enter(struct worker *w, struct pkt *p, const struct ip_view *v)
+{
+	if (!link_may_enter(w, p, v))
+		return false;
+	if (!ip_decrement_ttl(p->data)) {
+		drop(w, p, DROP_TTL);
+		return false;
+	}
+	if (p->len > w->tables->mtu) {
+		p->flags |= PKT_TO_CUT;
+		w->n_to_cut++;
+	}
+	return true;
+}
+
+[[gnu::always_inline]] static inline void
+look_up(struct worker *w, struct burst *b, enum origin from)
 {
 	const struct tables *tables = w->tables;
 	uint32_t kept = 0;
@@ -52,17 +86,17 @@ look_up(struct worker *w, struct burst *b, bool from_host)
 		uint32_t to = fib_end(&tables->fib, v->family, v->dst, p->fib_place);
 
 		if (!fib_is_peer(to)) {
-			refuse(w, p, v, DROP_NO_PEER,
-				to == FIB_NOBODY ? ICMP_ERROR_HOST_UNREACHABLE
-						 : ICMP_ERROR_NO_ROUTE,
-				from_host);
+			leads_nowhere(w, p, v, to, from);
 			continue;
 		}
-		if (p->len > tables->mtu) {
-			refuse(w, p, v, DROP_TOO_BIG, ICMP_ERROR_TOO_BIG, from_host);
+		if (from == FROM_LINK) {
+			if (!enter(w, p, v))
+				continue;
+		} else if (p->len > tables->mtu) {
+			refuse_too_big(w, p, v, tables->mtu, from);
 			continue;
 		}
-		if (from_host)
+		if (from != FROM_PEER)
 			tcp_clamp_mss(p->data, v, tables->mtu);
 		else if (p->kind == PKT_WIRE && !ip_decrement_ttl(p->data)) {
 			drop(w, p, DROP_TTL);
@@ -81,11 +115,28 @@ void
 peer_lookup(struct worker *w, struct burst *b)
 {
 	parse(w, b);
-	look_up(w, b, true);
+	look_up(w, b, FROM_HOST);
+}
+
+// Parsed by link_unwrap(); the destination was begun by link_enter().
+void
+peer_lookup_from_link(struct worker *w, struct burst *b)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (is_multicast(&b->view[i]))
+			drop(w, b->pkt[i], DROP_MULTICAST);
+		else
+			burst_keep(b, kept++, i);
+	}
+	b->n = kept;
+	w->n_to_cut = 0;
+	look_up(w, b, FROM_LINK);
 }
 
 void
 peer_lookup_between_peers(struct worker *w, struct burst *b)
 {
-	look_up(w, b, false);
+	look_up(w, b, FROM_PEER);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Where an inner packet goes that came out of the tunnel: into another tunnel, or to the kernel,
- * which routes on, delivers to the box itself, and counts the TTL down itself.
+ * Where an inner packet goes that came out of the tunnel: into another tunnel, or on to where
+ * link ports or the kernel lead (net_route.c).
  */
 
 #include "dataplane/stage/stages.h"
@@ -29,7 +29,7 @@ forward_to_peer(struct worker *w, struct pkt *p, const struct ip_view *v)
 	struct burst *out = &w->to_peers;
 
 	if (v->ttl <= 1) {
-		refuse(w, p, v, DROP_TTL, ICMP_ERROR_TTL_EXCEEDED, false);
+		refuse(w, p, v, DROP_TTL, ICMP_ERROR_TTL_EXCEEDED, FROM_PEER);
 		return;
 	}
 	if (out->n == BURST_MAX) { // ICMP errors of this burst have taken the room
@@ -62,7 +62,7 @@ route_inner(struct worker *w, struct burst *b)
 			continue;
 		}
 		if (to == FIB_NOBODY) {
-			refuse(w, p, v, DROP_NO_PEER, ICMP_ERROR_HOST_UNREACHABLE, false);
+			refuse(w, p, v, DROP_NO_PEER, ICMP_ERROR_HOST_UNREACHABLE, FROM_PEER);
 			continue;
 		}
 		burst_keep(b, kept++, i);

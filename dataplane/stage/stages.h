@@ -8,6 +8,36 @@
 
 #include "dataplane/path/worker.h"
 
+struct net_port;
+
+/* Where a packet came from, and so where what is to be told about it goes. */
+enum origin {
+	FROM_PEER, /* or from ourselves; answers go out in this round, through w->to_peers */
+	FROM_HOST, /* answers go to the host port */
+	FROM_LINK, /* answers go by the port that it came by, to the station that sent it */
+};
+
+/* --- frames of a link port --- */
+
+/*
+ * Ethernet frames of this port -> transport messages for one of our addresses (to ret_wire, as
+ * UDP payloads), and IP packets, which stay, parsed.  In front of an IP packet lie its 14 bytes of
+ * Ethernet header from here on.
+ */
+void
+link_unwrap(struct worker *w, const struct net_port *port, struct burst *b, struct burst *ret_wire);
+/* IP packets of a port whose senders leave checksums to hardware: what is missing is filled in. */
+void link_fill_checksums(struct worker *w, const struct net_port *port, struct burst *b);
+/* To the host port: what is for the box itself.  Out: sources that only a tunnel may have. */
+void link_enter(struct worker *w, const struct net_port *port, struct burst *b);
+
+/* --- source NAT (stage/nat.c) --- */
+
+/* Packets of w->to_links: p->route and p->neighbour are known, TTL and size are judged. */
+void nat_inbound(struct worker *w, struct burst *b);
+/* IP packets of link ports, before anything else looks at where they go. */
+void nat_outbound(struct worker *w, struct burst *b);
+
 /* --- inbound: wire -> host, or -> another peer --- */
 
 /* UDP payload -> session: receiver index, age, counter not seen.  Other messages are punted. */
@@ -20,12 +50,18 @@ void source_check(struct worker *w, struct burst *b);
 void acl_inbound(struct worker *w, struct burst *b);
 /* ECN, MSS, and the way on: packets for other peers move to w->to_peers. */
 void route_inner(struct worker *w, struct burst *b);
+/* What leaves by a link port moves to w->to_links: next hop, TTL, MTU. */
+void net_route(struct worker *w, struct burst *b);
 void host_transmit(struct worker *w, struct burst *b);
+/* Of w->to_links: too long ones are cut; Ethernet header; to the ports. */
+void link_transmit(struct worker *w, struct burst *b);
 
 /* --- outbound: host, or a peer -> wire --- */
 
 /* Inner destination -> peer; too big and no peer are answered by ICMP. */
 void peer_lookup(struct worker *w, struct burst *b);
+/* The same for what came by a link port: parsed already; TTL counts down. */
+void peer_lookup_from_link(struct worker *w, struct burst *b);
 /* The same for what came from a peer or is our own answer to one: parsed already; TTL counts down.
  */
 void peer_lookup_between_peers(struct worker *w, struct burst *b);
@@ -44,15 +80,32 @@ void wire_transmit(struct worker *w, struct burst *b);
 
 /*
  * Answer a packet that cannot go on by an ICMP error, if that is allowed and the limit permits,
- * and drop it.  to_host: it came from the host port; else from a peer, and the answer goes back
- * through w->to_peers.
+ * and drop it.  p->data: at the packet as it came.
  */
 void refuse(struct worker *w,
 	struct pkt *p,
 	const struct ip_view *v,
 	enum drop_reason reason,
 	enum icmp_error error,
-	bool to_host);
+	enum origin from);
+/* The same for a packet longer than `mtu` bytes. */
+void refuse_too_big(struct worker *w,
+	struct pkt *p,
+	const struct ip_view *v,
+	uint32_t mtu,
+	enum origin from);
+
+/*
+ * Whether a packet of a link port is fit for the tunnel: TTL, and not longer than may be cut.
+ * False: it was refused, and is gone.
+ */
+[[nodiscard]] bool link_may_enter(struct worker *w, struct pkt *p, const struct ip_view *v);
+
+/*
+ * This next hop is not known: the control plane is asked, for each 10 times a second at most.
+ * addr: 4 or 16 bytes.
+ */
+void want_neighbour(struct worker *w, uint32_t ifindex, uint8_t family, const uint8_t *addr);
 
 /* An answer of our own to a peer goes out in this round, through w->to_peers.  Takes ownership. */
 void answer_peer(struct worker *w, struct pkt *answer);

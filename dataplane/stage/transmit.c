@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "dataplane/stage/link_batch.h"
+#include "dataplane/stage/outer.h"
 #include "dataplane/stage/stages.h"
 
 static void
@@ -75,9 +77,69 @@ relay_transmit(struct worker *w, struct burst *b)
 		relay(w, b);
 }
 
+static bool
+fits(const struct pkt *p, const struct outer_way *way)
+{
+	return p->len + way->headers_len <= way->mtu &&
+	       pkt_headroom(p) >= (uint32_t)way->headers_len + ETHER_LEN;
+}
+
+// By the link port of its way.
+static void
+encapsulate(struct worker *w,
+	struct link_batch *batch,
+	const struct outer_way *way,
+	uint64_t neighbour,
+	struct pkt *p)
+{
+	uint16_t type = way->of.family == ADDR_V4 ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6;
+	uint8_t mac[ETHER_ADDR_LEN];
+
+	link_mac_of(neighbour, mac);
+	outer_write(w, way, p);
+	if (link_write_header(p, &w->net->ports[way->port], mac, type))
+		link_batch_add(w, batch, way->port, p);
+	else
+		drop(w, p, DROP_LONG); // not reached: fits() has looked
+}
+
+/*
+ * What a link port leads to leaves by it.  What is too long for it, or whose next hop is not known,
+ * stays: the kernel's socket cuts and resolves.
+ */
+[[gnu::noinline]] static void
+by_links(struct worker *w, struct burst *b)
+{
+	const struct pkt_outer *path = NULL;
+	const struct outer_way *way = NULL;
+	struct link_batch batch;
+	uint64_t neighbour = 0;
+	uint32_t kept = 0;
+	bool is_open = false;
+
+	link_batch_init(&batch);
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct pkt *p = b->pkt[i];
+
+		if (p->outer != path) { // once for a run of packets to the same place
+			path = p->outer;
+			way = outer_way_of(w, path);
+			is_open = outer_is_open(w, way, &neighbour);
+		}
+		if (is_open && fits(p, way))
+			encapsulate(w, &batch, way, neighbour, p);
+		else
+			b->pkt[kept++] = p;
+	}
+	b->n = kept;
+	link_batch_send(w, &batch);
+}
+
 void
 wire_transmit(struct worker *w, struct burst *b)
 {
+	if (w->net->n_ports > 0 && b->n > 0)
+		by_links(w, b);
 	transmit(w, w->wire, b);
 	step_done(w->ticks, STEP_WIRE_TRANSMIT);
 }

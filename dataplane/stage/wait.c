@@ -57,6 +57,15 @@ has_session(const struct worker *w, uint32_t peer)
 	return session_can_send(&w->sessions, shm_keypairs_current(word), w->now_ns);
 }
 
+// Where the sender of what waits in vain is told.
+static enum origin
+origin_of(const struct worker *w, const struct pkt *p)
+{
+	if (p->kind != PKT_INNER)
+		return FROM_PEER;
+	return net_port_of_row(w->net, p->port) != NULL ? FROM_LINK : FROM_HOST;
+}
+
 static void
 unlist(struct worker *w, uint32_t at)
 {
@@ -113,7 +122,7 @@ waiting_expire(struct worker *w, uint32_t only_peer)
 
 			if (ip_parse(p->data, p->len, &v))
 				refuse(w, p, &v, DROP_STAGE_EXPIRED, ICMP_ERROR_HOST_UNREACHABLE,
-					p->kind == PKT_INNER);
+					origin_of(w, p));
 			else
 				drop(w, p, DROP_STAGE_EXPIRED);
 		}

@@ -56,6 +56,17 @@ out:
 	return err;
 }
 
+static uint32_t
+peer_of_all(const struct shm_prefix_row *rows, size_t n, uint8_t family)
+{
+	uint32_t peer = FIB_NONE;
+
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].family == family && rows[i].len <= 1 && fib_is_peer(rows[i].to))
+			peer = rows[i].to;
+	return peer;
+}
+
 int
 tables_create(const struct shm_prefix_row *rows,
 	size_t n,
@@ -76,6 +87,8 @@ tables_create(const struct shm_prefix_row *rows,
 	tables->filter = settings->filter;
 	tables->peer_api_port4 = settings->peer_api_port4;
 	tables->peer_api_port6 = settings->peer_api_port6;
+	tables->all4 = peer_of_all(rows, n, ADDR_V4);
+	tables->all6 = peer_of_all(rows, n, ADDR_V6);
 	err = build_fib(&tables->fib, rows, n, seed);
 	if (err < 0) {
 		tables_destroy(tables);

@@ -40,6 +40,8 @@ struct tables {
 	const struct acl_table *acl; /* checked; NULL: none.  In the keeper's memory; set by who
 	                                publishes */
 	uint16_t peer_api_port4, peer_api_port6; /* ours; 0: none */
+	uint32_t all4,
+		all6; /* the peer that has all addresses, or a half of them; FIB_NONE: none */
 };
 
 /*
