@@ -307,13 +307,13 @@ say_holder(uint32_t ifindex, char *why, size_t why_size)
 	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &info_len) == 0)
 		say(why, why_size,
 			"the XDP program %.16s (id %u) is attached; detach it with `bpftool net`, "
-		        "or "
+			"or "
 			"leave this port to the kernel",
 			info.name, id);
 	else
 		say(why, why_size,
 			"the XDP program with id %u is attached; see `bpftool prog show id %u`, "
-		        "detach "
+			"detach "
 			"it, or leave this port to the kernel",
 			id, id);
 	if (fd >= 0)
@@ -330,7 +330,7 @@ say_attach_error(uint32_t ifindex, int err, char *why, size_t why_size)
 	else if (err == -ERANGE)
 		say(why, why_size,
 			"the MTU is too large for XDP (about 3,500 at most); lower it with `ip "
-		        "link "
+			"link "
 			"set mtu`");
 	else if (err == -EPERM)
 		say(why, why_size,

@@ -40,7 +40,8 @@ const struct steer_maps *steer_maps(const struct steer *steer);
  * ret_link, ret_xskmap: on success the caller's to close, the link first; then steer_release().
  *
  * Returns 0, -EBUSY (another XDP program is in the way: `why` names it), -EOPNOTSUPP (the driver
- * has no native mode), -ERANGE (MTU too large), -ENOSPC (STEER_MAX_DEVICES), -E2BIG (more than
+ * has no native mode), -ERANGE (MTU too large), -ENOSPC (STEER_MAX_DEVICES, or
+ * a veth with fewer receive queues than its peer sends by), -E2BIG (more than
  * STEER_MAX_QUEUES), or -errno; `why` is a line for people.  Needs CAP_NET_ADMIN.
  */
 [[nodiscard]] int steer_attach(struct steer *steer,

@@ -71,6 +71,14 @@ test_modes(void)
 	detach(other, "v0", second);
 	steer_unload(other);
 
+	(void)steer_kernel_ip("link add w0 numrxqueues 1 numtxqueues 1 type veth peer name w1 "
+			      "numrxqueues 2 numtxqueues 2");
+	(void)steer_kernel_ip("link set w0 up");
+	(void)steer_kernel_ip("link set w1 up");
+	tap_int(attach(steer, "w0", false, &link), -ENOSPC, "a peer that sends by more queues");
+	tap_ok(strstr(why, "queues") != NULL, "says so: %s", why);
+	(void)steer_kernel_ip("link del w0");
+
 	(void)steer_kernel_ip("link set v1 mtu 9000");
 	tap_int(attach(steer, "v0", false, &link), -ERANGE, "a peer that sends jumbo frames");
 	tap_ok(strstr(why, "MTU") != NULL, "says so: %s", why);
@@ -190,8 +198,7 @@ main(void)
 		    mac[0], mac[5]) ||
 		!steer_kernel_ip("link add plain0 type bridge") ||
 		!steer_kernel_ip("link set v0 up") || !steer_kernel_ip("link set v1 up")) {
-		tap_skip("attaching the steer program",
-			"this kernel has no veth or no bridges");
+		tap_skip("attaching the steer program", "this kernel has no veth or no bridges");
 		return tap_done();
 	}
 	tap_int(steer_load(&steer, why, sizeof(why)), 0, "the program is loaded");
