@@ -332,6 +332,11 @@ say_attach_error(uint32_t ifindex, int err, char *why, size_t why_size)
 			"the MTU is too large for XDP (about 3,500 at most); lower it with `ip "
 			"link "
 			"set mtu`");
+	else if (err == -ENOSPC)
+		say(why, why_size,
+			"fewer receive queues than the other end of the veth sends by; give both "
+		        "ends the "
+			"same number (`ip link add ... numrxqueues N numtxqueues N`)");
 	else if (err == -EPERM)
 		say(why, why_size,
 			"attaching an XDP program is not permitted; run with CAP_NET_ADMIN");
