@@ -172,18 +172,6 @@ create_pool(struct forwarder *f)
 		f->packets, s->packets_len, s->frame_len, f->ledger, &f->pool);
 }
 
-static uint64_t
-tsc_per_second(void)
-{
-	struct mono start = mono_now(), end;
-	uint64_t tsc = __rdtsc();
-
-	do
-		end = mono_now();
-	while (mono_diff_ns(end, start) < CALIBRATE_NS);
-	return (__rdtsc() - tsc) * (uint64_t)NS_PER_S / (uint64_t)mono_diff_ns(end, start);
-}
-
 static void
 set_text(char *dst, size_t size, const char *text)
 {
@@ -238,7 +226,7 @@ describe(struct forwarder *f)
 		set_text(state->drop_names[i], sizeof(state->drop_names[i]), drop_name(i));
 	set_text(state->aead_backend, sizeof(state->aead_backend), aead_backend());
 	describe_aeads(&state->aeads);
-	state->tsc_per_s = tsc_per_second();
+	state->tsc_per_s = f->setup->tsc_per_s;
 	state->forwarder_start_ns = mono_now().ns;
 	state->forwarder_pid = (uint32_t)getpid();
 	state->keeper_pid = (uint32_t)getppid();
@@ -715,20 +703,8 @@ serve(struct forwarder *f)
 static int
 start(struct forwarder *f)
 {
-	const char *refused = NULL;
-	int err;
+	int err = map_regions(f);
 
-	err = crypto_init();
-	if (err == 0)
-		err = aead_init(&refused);
-	if (refused != NULL)
-		log_err("crypto back end %s gives wrong answers on this machine, not used",
-			refused);
-	if (err < 0) {
-		log_err("no usable cipher: %s", err_str(err));
-		return err;
-	}
-	err = map_regions(f);
 	if (err == 0)
 		err = create_pool(f);
 	if (err == 0) {
@@ -812,6 +788,38 @@ run(struct forwarder *f)
 		err = serve(f);
 	stop_threads(f);
 	return err;
+}
+
+static uint64_t
+tsc_per_second(void)
+{
+	struct mono start = mono_now(), end;
+	uint64_t tsc = __rdtsc();
+
+	do
+		end = mono_now();
+	while (mono_diff_ns(end, start) < CALIBRATE_NS);
+	return (__rdtsc() - tsc) * (uint64_t)NS_PER_S / (uint64_t)mono_diff_ns(end, start);
+}
+
+int
+forwarder_prepare(struct forwarder_setup *setup)
+{
+	const char *refused = NULL;
+	int err = crypto_init();
+
+	if (err == 0)
+		err = aead_init(&refused);
+	if (refused != NULL)
+		log_err("crypto back end %s gives wrong answers on this machine, not used",
+			refused);
+	if (err < 0) {
+		log_err("no usable cipher: %s; unset SLUICE_AEAD, or install libsodium anew",
+			err_str(err));
+		return err;
+	}
+	setup->tsc_per_s = tsc_per_second();
+	return 0;
 }
 
 int

@@ -34,7 +34,14 @@ struct forwarder_setup {
 	uint32_t epoch;
 	unsigned n_workers;
 	int cores[SHM_MAX_WORKERS]; /* -1: adaptive */
+	uint64_t tsc_per_s;         /* of forwarder_prepare() */
 };
+
+/*
+ * In the keeper, before the first forwarder: what takes long and is the same for all of them.  The
+ * ciphers are checked and timed, the TSC is measured.  0, or -errno (logged).
+ */
+[[nodiscard]] int forwarder_prepare(struct forwarder_setup *setup);
 
 /*
  * Run until SIGTERM or until the keeper is gone.  Called in the child after fork(); returns the

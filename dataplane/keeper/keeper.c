@@ -525,7 +525,8 @@ keeper_main(const struct config_gateway *config, const char *run_dir)
 		.boot_ns = mono_now().ns,
 	};
 
-	if (lock_run_dir(&k, run_dir) < 0 || holdings_open(config, &k.holdings) < 0)
+	if (lock_run_dir(&k, run_dir) < 0 || holdings_open(config, &k.holdings) < 0 ||
+		forwarder_prepare(&k.holdings.setup) < 0)
 		return 1;
 	ports_begin(&k.ports, config, &k.holdings.setup);
 	if (catch_signals(&k) < 0 || listen_for_control(&k, run_dir) < 0 || give_up_rights(&k) < 0)
