@@ -15,6 +15,7 @@
 #include "dataplane/path/outbound.h"
 #include "dataplane/stage/outer.h"
 #include "dataplane/stage/stages.h"
+#include "dataplane/table/nat_worker.h"
 #include "dataplane/table/net.h"
 #include "lib/base/clock.h"
 
@@ -35,6 +36,17 @@
 #define MAX_ROUNDS_WITH_IO 64
 #define MAX_SLEEP_FDS      (1 + WORKER_MAX_IO * IO_MAX_FDS + SHM_MAX_PORTS * (unsigned)PORT_MAX_WAIT_FDS)
 
+static bool
+create_nat(struct worker *w, struct nat *nat)
+{
+	if (nat == NULL)
+		return true;
+	w->nat = calloc(1, sizeof(*w->nat));
+	if (w->nat != NULL)
+		w->nat->nat = nat;
+	return w->nat != NULL;
+}
+
 int
 worker_create(const struct worker_setup *setup, struct worker_thread **ret_worker)
 {
@@ -51,7 +63,8 @@ worker_create(const struct worker_setup *setup, struct worker_thread **ret_worke
 	w->waiting_peers = calloc(SHM_MAX_PEERS, sizeof(*w->waiting_peers));
 	w->ways = calloc(OUTER_WAYS, sizeof(*w->ways));
 	if (t->bell.fd < 0 || w->waiting == NULL || w->waiting_peers == NULL || w->ways == NULL ||
-		verdict_cache_create(N_VERDICTS, setup->verdict_seed, &w->verdicts) < 0) {
+		verdict_cache_create(N_VERDICTS, setup->verdict_seed, &w->verdicts) < 0 ||
+		!create_nat(w, setup->nat)) {
 		worker_destroy(t);
 		return -ENOMEM;
 	}
@@ -86,6 +99,7 @@ worker_destroy(struct worker_thread *t)
 	free(t->w.waiting);
 	free(t->w.waiting_peers);
 	free(t->w.ways);
+	free(t->w.nat);
 	verdict_cache_destroy(t->w.verdicts);
 	free(t);
 }

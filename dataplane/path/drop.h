@@ -51,6 +51,12 @@
 	X(DROP_NEIGHBOUR_UNKNOWN, "neighbour_unknown",                                          \
 		"the next hop's link-layer address is being asked for")                         \
 	X(DROP_NEIGHBOUR_FAILED, "neighbour_failed", "the next hop does not answer")            \
+	/* by source NAT */                                                                     \
+	X(DROP_NAT_PROTOCOL, "nat_protocol", "a protocol that source NAT cannot translate")     \
+	X(DROP_NAT_NO_FLOW, "nat_no_flow", "an answer to nothing that source NAT knows")        \
+	X(DROP_NAT_FULL, "nat_full", "no port or row is free; the sender was told")             \
+	X(DROP_NAT_BUSY, "nat_busy", "several workers began the same flow at once")             \
+	X(DROP_NAT_FRAGMENT, "nat_fragment", "the first fragment did not come in time")         \
 	/* either way */                                                                        \
 	X(DROP_TX_FULL, "tx_full", "the port to leave by takes no more")                        \
 	X(DROP_NO_BUFFER, "no_buffer", "no packet buffer was free")                             \

@@ -19,7 +19,9 @@ inbound_run(struct worker *w, struct burst *b)
 	acl_inbound(w, b);    // a member of a tailnet: its filter
 	route_inner(w, b);    // ECN, MSS; packets for other peers go to w->to_peers
 	net_route(w, b);      // TTL, MTU; what leaves by a link port goes to w->to_links
+	nat_hairpin(w, b);    // for an inside endpoint after all: back into the tunnel
 	host_transmit(w, b);
+	nat_inbound(w, &w->to_links); // source NAT
 	link_transmit(w, &w->to_links);
 
 	outbound_run_to_peers(w);

@@ -66,6 +66,7 @@ void
 outbound_run_from_link(struct worker *w, const struct net_port *port, struct burst *b)
 {
 	link_fill_checksums(w, port, b); // senders without hardware that sums
+	nat_outbound(w, b);              // answers to translated flows get their destination back
 	link_enter(w, port, b);          // own addresses -> host; no source of a tunnel
 	peer_lookup_from_link(w, b);     // peer, TTL, MTU, MSS, ICMP errors
 	acl_outbound(w, b);              // a member of a tailnet: its filter

@@ -53,6 +53,7 @@ struct neighbour_wants {
 #define OUTER_WAYS 512 /* a power of two */
 struct outer_way;
 
+struct nat_worker;
 struct event_ring; /* events to the main thread: dataplane/path/event_ring.h */
 
 struct worker {
@@ -82,6 +83,7 @@ struct worker {
 	uint32_t max_waiting;
 
 	struct flow_table *flows; /* of all workers, in the keeper's memory */
+	struct nat_worker *nat;   /* dataplane/table/nat_worker.h; NULL: no translation */
 	struct verdict_cache *verdicts;
 
 	struct outer_way *ways; /* OUTER_WAYS of them */

@@ -35,6 +35,8 @@ void link_enter(struct worker *w, const struct net_port *port, struct burst *b);
 
 /* Packets of w->to_links: p->route and p->neighbour are known, TTL and size are judged. */
 void nat_inbound(struct worker *w, struct burst *b);
+/* Packets for the box itself: those for a port of an inside endpoint move to w->to_peers. */
+void nat_hairpin(struct worker *w, struct burst *b);
 /* IP packets of link ports, before anything else looks at where they go. */
 void nat_outbound(struct worker *w, struct burst *b);
 

@@ -120,6 +120,12 @@ void nat_fetch(const struct nat *nat, struct nat_look *look);
 [[nodiscard]] enum nat_verdict
 nat_record(struct nat *nat, struct nat_local *local, const struct nat_look *look, struct mono now);
 
+/*
+ * Of a packet that was read and fetched towards the tunnel: whether it may be for an inside
+ * endpoint.  False: it is of a flow that is not translated, of no flow, or for the box itself.
+ */
+bool nat_may_translate(const struct nat *nat, const struct nat_look *look, const struct ip_view *v);
+
 /* All steps for one packet; nat_to_tunnel() records what is new. */
 [[nodiscard]] enum nat_verdict nat_from_tunnel(struct nat *nat,
 	struct nat_local *local,

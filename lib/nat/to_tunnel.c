@@ -118,6 +118,20 @@ nat_end_to_tunnel(struct nat *nat,
 	return NAT_UNTOUCHED;
 }
 
+bool
+nat_may_translate(const struct nat *nat, const struct nat_look *look, const struct ip_view *v)
+{
+	struct nat_target target;
+	uint32_t address;
+
+	if (look->row != NAT_NONE)
+		return nat->m->flows[look->row].kind == NAT_KIND_TRANSLATED;
+	address = nat_outside_address(nat, v);
+	if (address == NAT_NONE)
+		return false;
+	return look->shape != NAT_SHAPE_FLOW || nat_find_target(nat, look->key, &target);
+}
+
 enum nat_verdict
 nat_record(struct nat *nat, struct nat_local *local, const struct nat_look *look, struct mono now)
 {
