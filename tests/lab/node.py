@@ -113,6 +113,9 @@ class Stock(Node):
         # Its sockets may be full where one process does everything, and it gives up IPv6 packets whose checksum is 0.
         self.host.has_stock_wireguard = self.host.has_zero_sum_fault = True
 
+    def cpu(self):
+        return self.process.cpu()
+
     def start_daemon(self):
         env = dict(os.environ, SSL_CERT_FILE=f"{self.net.tls}/ca.crt", SSL_CERT_DIR="/nonexistent",
                    TS_DEBUG_FIREWALL_MODE="nftables", DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent", **self.net.stock_env)
