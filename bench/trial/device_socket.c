@@ -124,6 +124,7 @@ device_socket_create(const struct device_socket_config *config)
 		.n_to = config->tunnel.n_peers,
 		.n_lanes = LANES,
 		.has_no_offload = config->has_no_offload,
+		.interface = config->clear_interface,
 	};
 	d->tunnel = tunnel_end_open(&config->tunnel);
 	d->clear = d->tunnel != NULL ? clear_end_open(&clear) : NULL;

@@ -25,6 +25,7 @@ struct device_socket_config {
 	struct tunnel_config tunnel;
 	struct addr clear; /* our address on the network behind the device */
 	const char *clear_netns;
+	const char *clear_interface; /* frames over AF_XDP there; NULL: sockets */
 	uint16_t port;               /* that inner packets go to, at either end; 0: 20000 */
 	bool has_no_offload;         /* of the clear end */
 	size_t ahead_bytes;          /* what encrypting ahead may take; 0: half of what is free */

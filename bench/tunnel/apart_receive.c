@@ -153,6 +153,7 @@ open_end(struct receiving *r)
 		.port = c->port,
 		.receives = true,
 		.has_no_offload = c->has_no_offload,
+		.interface = c->clear_interface,
 	};
 
 	if (!r->o->has_tunnel) {

@@ -59,6 +59,7 @@ open_end(struct sending *s)
 		.n_to = s->tx.n_peers,
 		.n_lanes = 1,
 		.has_no_offload = c->has_no_offload,
+		.interface = c->clear_interface,
 	};
 
 	if (s->o->has_tunnel) {

@@ -21,6 +21,7 @@ open_rx(struct clear_end *e, const struct clear_config *c)
 		.netns = c->netns,
 		.local = { .addr = c->local, .port = c->port },
 		.has_no_offload = c->has_no_offload,
+		.interface = c->interface,
 	};
 
 	if (c->rx != NULL) {
@@ -37,6 +38,8 @@ open_tx(struct clear_end *e, const struct clear_config *c)
 		.netns = c->netns,
 		.local = { .addr = c->local },
 		.has_no_offload = c->has_no_offload,
+		.interface = c->interface,
+		.towards = c->to.addr,
 	};
 
 	if (!c->sends)

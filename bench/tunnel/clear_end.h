@@ -27,6 +27,7 @@ struct clear_config {
 	uint32_t n_lanes; /* sockets to send from, each with a port of its own: 1 to CLEAR_LANES_MAX
 	                   */
 	bool has_no_offload;
+	const char *interface; /* frames over AF_XDP there; NULL: sockets */
 	struct line *rx, *tx; /* taken instead of sockets of our own, for tests; ownership too */
 };
 

@@ -26,6 +26,7 @@ const char end_options_help[] =
 	"  --preshared-key FILE\n"
 	"  --inner ADDR           our address inside the tunnel; twice: one of each family\n"
 	"  --tunnel-netns NAME    network namespace of that end, a name or a path\n"
+	"  --tunnel-xdp IFACE     single frames over AF_XDP by this interface, IPv4\n"
 	"  --listen PORT          our UDP port; else any\n"
 	"  --wait-for-device      the device begins the handshake, not we\n"
 	"  --peers N              N peers, with keys made of ours and addresses counted up\n"
@@ -35,6 +36,7 @@ const char end_options_help[] =
 	"The cleartext end: a host behind the device\n"
 	"  --clear ADDR           its address, to which the device routes\n"
 	"  --clear-netns NAME     network namespace of that end\n"
+	"  --clear-xdp IFACE      single frames over AF_XDP by this interface, IPv4\n"
 	"Both\n"
 	"  --port N               that packets go to, 20000 unless given\n"
 	"  --cores A,B            where to send and to receive\n"
@@ -49,7 +51,7 @@ end_option(struct end_options *o, int value, const char *argument)
 		&o->to, &o->peers, &o->cores, &o->mtu, &o->ahead_memory };
 	int i = value - END_OPTIONS;
 
-	if (i < 0 || i > 17)
+	if (i < 0 || i > 19)
 		return false;
 	if (i == 4 && o->inner[0] != NULL)
 		o->inner[1] = argument;
@@ -59,8 +61,10 @@ end_option(struct end_options *o, int value, const char *argument)
 		o->waits = true;
 	else if (i == 16)
 		o->has_no_offload = true;
-	else
+	else if (i == 17)
 		o->print_peers = true;
+	else
+		*(i == 18 ? &o->tunnel_xdp : &o->clear_xdp) = argument;
 	if (i == 17)
 		o->print_form = argument != NULL ? argument : "wg";
 	return true;
@@ -258,6 +262,8 @@ end_options_read(struct end_options *o)
 	c->port = DEFAULT_PORT;
 	c->clear_netns = o->clear_netns;
 	c->has_no_offload = o->has_no_offload;
+	c->clear_interface = o->clear_xdp;
+	c->tunnel.interface = o->tunnel_xdp;
 	if (read_cores(o) < 0 || port_option("port", o->port, &c->port) < 0 ||
 		address_option("clear", o->clear, &c->clear) < 0 || read_far(o) < 0)
 		return BENCH_USAGE;

@@ -17,7 +17,7 @@ struct end_options {
 	/* As given; NULL: not given. */
 	const char *device, *key, *device_key, *preshared_key, *inner[2], *tunnel_netns, *listen;
 	const char *clear, *clear_netns, *port, *to, *peers, *cores, *mtu, *ahead_memory;
-	const char *print_form;
+	const char *print_form, *tunnel_xdp, *clear_xdp;
 	bool waits, has_no_offload, print_peers;
 
 	/* What end_options_read() makes of them. */
@@ -45,8 +45,10 @@ struct end_options {
 		{ "ahead-memory", required_argument, NULL, END_OPTIONS + 14 }, \
 		{ "wait-for-device", no_argument, NULL, END_OPTIONS + 15 },    \
 		{ "no-offload", no_argument, NULL, END_OPTIONS + 16 },         \
+		{ "print-peers", optional_argument, NULL, END_OPTIONS + 17 },  \
+		{ "tunnel-xdp", required_argument, NULL, END_OPTIONS + 18 },   \
 	{                                                                      \
-		"print-peers", optional_argument, NULL, END_OPTIONS + 17       \
+		"clear-xdp", required_argument, NULL, END_OPTIONS + 19         \
 	}
 
 /* True: it was one of them. */

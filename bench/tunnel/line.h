@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * A way for datagrams to leave this machine and to come in: one end's UDP socket, or whatever takes
- * its place (AF_XDP later, an impaired line in tests).
+ * its place (AF_XDP, an impaired line in tests).
  *
  * Owner:  whoever opened it.
  * Thread: send for one thread, receive for one thread (they may differ), send_one and counters for

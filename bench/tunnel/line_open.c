@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "bench/harness/run.h"
+#include "bench/tunnel/line_xdp.h"
 #include "lib/base/err.h"
 
 static const char *
@@ -47,10 +48,19 @@ line_open(const struct line_socket_config *config, struct line **ret_line)
 	const struct endpoint *shown;
 	char text[ADDR_TEXT_LEN];
 	enum line_step step;
-	int err = line_socket_open(config, ret_line, &step);
+	struct line *socket;
+	int err = line_socket_open(config, &socket, &step);
 
-	if (err == 0)
+	if (err == 0 && config->interface == NULL) {
+		*ret_line = socket;
 		return 0;
+	}
+	if (err == 0) {
+		err = line_xdp_open(config, socket, ret_line);
+		if (err < 0)
+			line_close(socket);
+		return err;
+	}
 	shown = step == LINE_STEP_BIND ? &config->local : &config->remote;
 	bench_error(err_str(err), step_advice(step, err), "%s %s", step_text(step),
 		step == LINE_STEP_NETNS           ? config->netns

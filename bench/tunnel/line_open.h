@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Opening a line for a command: what goes wrong is said.
+ * Opening a line for a command, a socket or one over AF_XDP: what goes wrong is said.
  */
 #ifndef BENCH_TUNNEL_LINE_OPEN_H
 #define BENCH_TUNNEL_LINE_OPEN_H

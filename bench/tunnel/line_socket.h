@@ -20,6 +20,8 @@ struct line_socket_config {
 	enum addr_family family; /* needed only if both are ADDR_NONE */
 	bool has_no_offload;     /* never merge and never ask for merged ones */
 	bool is_reused;          /* several sockets on one port: receive with one of them only */
+	const char *interface;   /* line_open(): frames over AF_XDP there; NULL: this socket only */
+	struct addr towards;     /* with it: where packets will go, if remote is ADDR_NONE */
 };
 
 /* What failed, so that the caller can say what to do. */

@@ -65,6 +65,7 @@ open_line(struct tunnel_end *e)
 		.local = { .port = e->config.listen },
 		.remote = e->config.device,
 		.has_no_offload = e->config.has_no_offload,
+		.interface = e->config.interface,
 	};
 
 	if (e->config.line != NULL) {

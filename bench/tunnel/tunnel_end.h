@@ -29,6 +29,7 @@ struct tunnel_config {
 	const char *netns; /* NULL: where we are */
 	uint16_t listen;   /* port; 0: any */
 	bool has_no_offload;
+	const char *interface; /* frames over AF_XDP there; NULL: a socket */
 	struct secret_key
 		key; /* of the first peer; the others' are made of it (tunnel_peer_key()) */
 	struct public_key device_key;
