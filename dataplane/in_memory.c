@@ -136,6 +136,30 @@ put_event(void *context, const struct shm_event *event)
 // --- making and unmaking -----------------------------------------------------------------------
 
 static int
+create_links(struct in_memory *m, const struct in_memory_config *config)
+{
+	static const char *const names[IN_MEMORY_MAX_LINKS] = { "link0", "link1", "link2",
+		"link3" };
+
+	if (config->n_links > IN_MEMORY_MAX_LINKS)
+		return -EINVAL;
+	for (unsigned i = 0; i < config->n_links; i++) {
+		const struct io_memory_config link = {
+			.name = names[i],
+			.kind = PKT_FRAME,
+			.n_workers = config->n_workers,
+			.port_index = IN_MEMORY_ROW(i),
+		};
+		int err = io_memory_create(&link, &m->links[i]);
+
+		if (err < 0)
+			return err;
+		m->n_links++;
+	}
+	return 0;
+}
+
+static int
 create_io(struct in_memory *m, const struct in_memory_config *config)
 {
 	struct io_memory_config wire = {
@@ -159,6 +183,8 @@ create_io(struct in_memory *m, const struct in_memory_config *config)
 	err = io_memory_create(&wire, &m->wire);
 	if (err == 0)
 		err = io_memory_create(&host, &m->host);
+	if (err == 0)
+		err = create_links(m, config);
 	return err;
 }
 
@@ -180,6 +206,7 @@ create_workers(struct in_memory *m, unsigned n, bool is_shared)
 			.main_bell = &m->bell,
 			.quiescent = &m->quiescent.of[i].rounds,
 			.tables = &m->tables,
+			.net = &m->net,
 			.sessions_epoch = &m->sessions_epoch,
 		};
 		int err = worker_create(&setup, &m->workers[i]);
@@ -189,9 +216,38 @@ create_workers(struct in_memory *m, unsigned n, bool is_shared)
 		m->n_workers++;
 		io_memory_attach_worker(m->wire, i, &m->workers[i]->bell);
 		io_memory_attach_worker(m->host, i, &m->workers[i]->bell);
+		for (unsigned k = 0; k < m->n_links; k++)
+			io_memory_attach_worker(m->links[k], i, &m->workers[i]->bell);
 	}
 	m->state->n_workers = n;
 	return 0;
+}
+
+static void
+wake_workers(void *context)
+{
+	struct in_memory *m = context;
+
+	for (unsigned i = 0; i < m->n_workers; i++)
+		doorbell_ring(&m->workers[i]->bell);
+}
+
+static int
+create_network(struct in_memory *m)
+{
+	m->network = (struct network){
+		.state = m->state,
+		.quiescent = &m->quiescent,
+		.published = &m->net,
+		.listen_port = IN_MEMORY_LISTEN_PORT,
+		.seed = { 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179 },
+		.wake = wake_workers,
+		.context = m,
+		.n_ports = m->n_links,
+	};
+	for (unsigned i = 0; i < m->n_links; i++)
+		m->network.ports[i] = (struct network_port){ m->links[i], IN_MEMORY_IFINDEX(i) };
+	return network_init(&m->network);
 }
 
 static int
@@ -262,6 +318,8 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 	if (err == 0)
 		err = create_workers(m, config->n_workers, config->is_shared);
 	if (err == 0)
+		err = create_network(m);
+	if (err == 0)
 		err = create_rings(m);
 	if (err == 0) {
 		m->apply = (struct apply){
@@ -269,6 +327,7 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 			.quiescent = &m->quiescent,
 			.published = &m->tables,
 			.flows = &m->flows,
+			.network = &m->network,
 			.table_seed = { 0x0123456789abcdef, 0xfedcba9876543211 },
 			.max_mtu = pkt_capacity(pool_frame_length(m->pool)),
 			.calls = { send_keepalive, give_up, sessions_changed, put_event, m },
@@ -294,8 +353,11 @@ in_memory_destroy(struct in_memory *m)
 	rings_leave(&m->rings);
 	apply_fini(&m->apply);
 	tables_destroy((struct tables *)m->tables);
+	net_table_destroy((struct net_table *)m->net);
 	io_memory_destroy(m->wire, NULL);
 	io_memory_destroy(m->host, NULL);
+	for (unsigned i = 0; i < m->n_links; i++)
+		io_memory_destroy(m->links[i], NULL);
 	pool_destroy(m->pool);
 	unmap(m->packets, m->packets_len);
 	if (m->owns_regions)
@@ -498,6 +560,61 @@ in_memory_relay_path(struct in_memory *m, uint32_t peer, const char *remote)
 	in_memory_command(m, &cmd);
 }
 
+uint32_t
+in_memory_net(struct in_memory *m, const struct shm_net *net)
+{
+	uint32_t total = (uint32_t)SHM_NET_LEN(net->n_routes), at = 0;
+	struct shm_event event;
+
+	m->net_serial++;
+	while (at < total) {
+		struct shm_command cmd = { .kind = SHM_CMD_NET };
+		uint32_t n = total - at < SHM_NET_PART ? total - at : SHM_NET_PART;
+
+		cmd.net.serial = m->net_serial;
+		cmd.net.offset = at;
+		cmd.net.total = total;
+		memcpy(cmd.net.bytes, (const uint8_t *)net + at, n);
+		in_memory_command(m, &cmd);
+		at += n;
+	}
+	if (!in_memory_wait_event(m, SHM_EV_NET, &event))
+		abort(); // each block is answered
+	return event.value;
+}
+
+void
+in_memory_neighbour(struct in_memory *m,
+	unsigned link,
+	const char *addr,
+	uint8_t mac,
+	enum shm_neighbour_state state)
+{
+	struct shm_command cmd = { .kind = SHM_CMD_NEIGHBOUR };
+	struct addr parsed;
+
+	if (addr_parse(addr, &parsed) < 0)
+		abort();
+	cmd.neighbour.ifindex = IN_MEMORY_IFINDEX(link);
+	cmd.neighbour.family = parsed.family;
+	cmd.neighbour.state = (uint8_t)state;
+	cmd.neighbour.mac[0] = 2;
+	cmd.neighbour.mac[5] = mac;
+	cmd.neighbour.addr = shm_addr_of(addr);
+	in_memory_command(m, &cmd);
+}
+
+void
+in_memory_open_links(struct in_memory *m, unsigned n)
+{
+	struct network_port ports[IN_MEMORY_MAX_LINKS];
+
+	for (unsigned i = 0; i < n; i++)
+		ports[i] = (struct network_port){ m->links[i], IN_MEMORY_IFINDEX(i) };
+	if (network_set_ports(&m->network, ports, n) < 0)
+		abort();
+}
+
 static void
 fill_key(uint8_t key[SHM_KEY_LEN], uint8_t byte, uint32_t one_index, uint32_t other_index)
 {
@@ -616,6 +733,18 @@ in_memory_push_host(struct in_memory *m, unsigned worker, const void *data, size
 	return p != NULL && push(m, m->host, worker, p);
 }
 
+bool
+in_memory_push_link(struct in_memory *m,
+	unsigned link,
+	unsigned worker,
+	const void *frame,
+	size_t len)
+{
+	struct pkt *p = new_packet(m, frame, len);
+
+	return p != NULL && push(m, m->links[link], worker, p);
+}
+
 struct pkt *
 in_memory_take_wire(struct in_memory *m, unsigned worker)
 {
@@ -630,6 +759,14 @@ in_memory_take_host(struct in_memory *m, unsigned worker)
 	struct pkt *p;
 
 	return io_memory_take(m->host, worker, &p, 1) == 1 ? p : NULL;
+}
+
+struct pkt *
+in_memory_take_link(struct in_memory *m, unsigned link, unsigned worker)
+{
+	struct pkt *p;
+
+	return io_memory_take(m->links[link], worker, &p, 1) == 1 ? p : NULL;
 }
 
 void

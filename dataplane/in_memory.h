@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A whole forwarder in memory, for tests, fuzzers and bench: regions, pool, two memory ports,
- * workers, apply and rings.  What the control plane would do are function calls here; there is no
- * kernel in between, no keeper and no second process.
+ * A whole forwarder in memory, for tests, fuzzers and bench: regions, pool, memory ports (wire,
+ * host, and any number of link ports), workers, apply and rings.  What the control plane would do
+ * are function calls here; there is no kernel in between, no keeper and no second process.
  *
  * Owner:  whoever created it.
  * Thread: one, the "world": it is main thread, control plane and network.  The workers run inside
@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "dataplane/ctl/apply.h"
+#include "dataplane/ctl/network.h"
 #include "dataplane/ctl/report.h"
 #include "dataplane/io/pool.h"
 #include "dataplane/table/flow_memory.h"
@@ -29,6 +30,16 @@
 /* Where the other side's gateway is taken to be unless a test says otherwise. */
 #define IN_MEMORY_REMOTE "192.0.2.1:51820"
 
+/* Link ports: their interfaces, addresses of the link layer, and rows of state.ports. */
+#define IN_MEMORY_MAX_LINKS     4u
+#define IN_MEMORY_IFINDEX(link) (11u + (link))
+#define IN_MEMORY_MAC(link)                    \
+	{                                      \
+		2, 0, 0, 0, 1, (uint8_t)(link) \
+	}
+#define IN_MEMORY_ROW(link)   (2u + (link))
+#define IN_MEMORY_LISTEN_PORT 51820
+
 struct in_memory_config {
 	unsigned n_workers;        /* 1 to SHM_MAX_WORKERS */
 	uint32_t n_frames;         /* packet buffers; 0: 4096 */
@@ -39,6 +50,7 @@ struct in_memory_config {
 	struct shm_sessions *keys; /* the same */
 	struct flow_memory *flows; /* the same, but on its own; NULL: new */
 	size_t n_flow_groups;      /* a power of two; 0: as in the forwarder */
+	unsigned n_links;          /* open link ports, at most IN_MEMORY_MAX_LINKS */
 };
 
 struct in_memory {
@@ -53,19 +65,24 @@ struct in_memory {
 	struct pool *pool;
 	struct pool_cache cache; /* the world's */
 	struct port *wire, *host;
+	struct port *links[IN_MEMORY_MAX_LINKS];
+	unsigned n_links;
 	struct worker_thread *workers[SHM_MAX_WORKERS];
 	pthread_t threads[SHM_MAX_WORKERS];
 	unsigned n_workers;
 	struct quiescent quiescent;
 	_Atomic(const struct tables *) tables;
+	_Atomic(const struct net_table *) net;
 	_Atomic uint64_t sessions_epoch;
 	struct doorbell bell;
 	struct apply apply;
+	struct network network;
 	struct rings rings;
 	struct shm_ring_rx events; /* the control plane's ends */
 	struct shm_ring_rx punt;
 	struct shm_ring_tx inject;
 	uint64_t generation; /* of the last begin */
+	uint64_t net_serial; /* of the last block of the network */
 };
 
 /* Two sealed-memory regions as the keeper would make them, shared with children, all zero. */
@@ -104,6 +121,17 @@ uint32_t in_memory_commit(struct in_memory *m);
 void in_memory_path(struct in_memory *m, uint32_t peer, const char *remote, const char *local);
 /* The same through a relay, or (remote not NULL) both ways. */
 void in_memory_relay_path(struct in_memory *m, uint32_t peer, const char *remote);
+
+/* A block of the network, in parts.  0 or enum shm_refusal; eats all events up to the answer. */
+uint32_t in_memory_net(struct in_memory *m, const struct shm_net *net);
+/* A neighbour behind a link port.  mac: its last byte. */
+void in_memory_neighbour(struct in_memory *m,
+	unsigned link,
+	const char *addr,
+	uint8_t mac,
+	enum shm_neighbour_state state);
+/* Only the first n link ports are open from now on. */
+void in_memory_open_links(struct in_memory *m, unsigned n);
 
 struct in_memory_session {
 	uint32_t peer;
@@ -148,10 +176,18 @@ bool in_memory_push_wire(struct in_memory *m,
 /* The same for an inner packet from the host. */
 bool in_memory_push_host(struct in_memory *m, unsigned worker, const void *data, size_t len);
 
+/* A frame arrives at a link port. */
+bool in_memory_push_link(struct in_memory *m,
+	unsigned link,
+	unsigned worker,
+	const void *frame,
+	size_t len);
+
 /* What a worker sent to the wire or the host, oldest first; NULL: nothing.  Give it back by
  * in_memory_put(). */
 struct pkt *in_memory_take_wire(struct in_memory *m, unsigned worker);
 struct pkt *in_memory_take_host(struct in_memory *m, unsigned worker);
+struct pkt *in_memory_take_link(struct in_memory *m, unsigned link, unsigned worker);
 void in_memory_put(struct in_memory *m, struct pkt *p);
 
 /* --- running --------------------------------------------------------------------------------- */
