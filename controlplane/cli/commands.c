@@ -74,15 +74,26 @@ static const struct command commands[] = {
 	{
 		"status",
 		cmd_status,
-		"[--dataplane] [--json] [--active] [--peers=false] [--self=false] [--header]",
+		"[--peers] [--ports] [--drops] [--flows] [--dataplane] [--json] [--active] "
+		"[--self=false] [--header]",
 		"show the members of the tailnet, or the peers, and how they are reached",
+		"  --peers        only them; --peers=false: in a tailnet, no other members\n"
+		"  --ports        ports with their drivers, next hops, workers\n"
+		"  --drops        packets that were dropped, by reason\n"
+		"  --flows        flows that are translated or remembered\n"
 		"  --dataplane    more of the data plane, its processes and cipher, but no peers\n"
-		"  --json         everything, for programs\n"
+		"  --json         everything, or the parts that are asked for, for programs\n"
 		"  --active       in a tailnet: only members with traffic\n"
-		"  --peers=false  in a tailnet: no other members\n"
 		"  --self=false   in a tailnet: not ourselves\n"
 		"  --header       in a tailnet: a line with the names of the columns\n"
 		"Exit status 1: no gateway answers, or it is not connected.\n",
+	},
+	{
+		"routes",
+		cmd_routes,
+		"[--json]",
+		"show what is offered to the tailnet, and what of others' is taken",
+		"  --json  for programs\n",
 	},
 	{
 		"ping",

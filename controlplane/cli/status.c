@@ -65,11 +65,94 @@ print_wireguard(const json_t *status)
 	status_print_drops(json_object_get(status, "drops"));
 }
 
+/* Parts that are asked for by name; none: the whole. */
+struct status_views {
+	bool peers, ports, drops, flows;
+};
+
 struct status_options {
 	const char *run_dir;
 	bool json, dataplane;
+	struct status_views views;
 	struct status_tailnet_options tailnet;
 };
+
+static bool
+has_views(const struct status_views *v)
+{
+	return v->peers || v->ports || v->drops || v->flows;
+}
+
+/* --- views --- */
+
+static void
+copy_key(json_t *to, const json_t *from, const char *key)
+{
+	json_object_set(to, key, json_object_get(from, key));
+}
+
+// What programs get: the keys of the views, as they are in the whole.
+static void
+print_views_json(const json_t *answer, const json_t *flows, const struct status_views *v)
+{
+	json_t *o = json_object();
+	const json_t *tailnet = json_object_get(answer, "tailnet");
+
+	if (v->peers)
+		copy_key(o, json_is_object(tailnet) ? tailnet : answer, "peers");
+	if (v->ports) {
+		copy_key(o, answer, "ports");
+		copy_key(o, answer, "workers");
+		copy_key(o, answer, "next_hops");
+		copy_key(o, answer, "next_hops_left_out");
+	}
+	if (v->drops)
+		copy_key(o, answer, "drops");
+	if (v->flows) {
+		copy_key(o, flows, "flows");
+		copy_key(o, flows, "flows_left_out");
+	}
+	show_json(o);
+	json_decref(o);
+}
+
+static void
+print_views(const json_t *answer, const json_t *flows, const struct status_options *o)
+{
+	const json_t *tailnet = json_object_get(answer, "tailnet");
+
+	if (o->views.peers && json_is_object(tailnet))
+		status_print_members(tailnet, &o->tailnet);
+	else if (o->views.peers)
+		print_peers(json_object_get(answer, "peers"));
+	if (o->views.ports)
+		status_print_network(answer);
+	if (o->views.drops)
+		status_print_drops(json_object_get(answer, "drops"));
+	if (o->views.flows)
+		status_print_flows(flows);
+}
+
+// The exit status.
+static int
+show_views(json_t *answer, const struct status_options *o)
+{
+	json_t *flows = NULL;
+
+	if (o->views.flows) {
+		flows = ask_gateway("status", o->run_dir, "flows");
+		if (flows == NULL)
+			return COMMAND_FAILED;
+	}
+	if (o->json) {
+		print_views_json(answer, flows, &o->views);
+	} else {
+		show_clean(answer);
+		print_views(answer, flows, o);
+	}
+	json_decref(flows);
+	return COMMAND_OK;
+}
 
 // The exit status.
 static int
@@ -77,6 +160,8 @@ print(json_t *answer, const struct status_options *o)
 {
 	const json_t *tailnet = json_object_get(answer, "tailnet");
 
+	if (has_views(&o->views))
+		return show_views(answer, o);
 	if (o->json) {
 		show_json(answer);
 		return COMMAND_OK;
@@ -92,6 +177,16 @@ print(json_t *answer, const struct status_options *o)
 	return COMMAND_OK;
 }
 
+// "--peers=false" is upstream's: the whole without other members.
+static bool
+take_peers(const char *command, const char *arg, struct status_options *o)
+{
+	bool good = flag_bool(command, "peers", arg, &o->tailnet.peers);
+
+	o->views.peers = arg == NULL;
+	return good;
+}
+
 // -1: go on; else the exit status.
 static int
 parse(int argc, char **argv, struct status_options *o)
@@ -102,6 +197,9 @@ parse(int argc, char **argv, struct status_options *o)
 		{ "dataplane", no_argument, NULL, 'd' },
 		{ "active", optional_argument, NULL, 'a' },
 		{ "peers", optional_argument, NULL, 'p' },
+		{ "ports", no_argument, NULL, 'P' },
+		{ "drops", no_argument, NULL, 'D' },
+		{ "flows", no_argument, NULL, 'F' },
 		{ "self", optional_argument, NULL, 's' },
 		{ "header", optional_argument, NULL, 'H' },
 		{ "help", no_argument, NULL, 'h' },
@@ -120,7 +218,13 @@ parse(int argc, char **argv, struct status_options *o)
 		else if (option == 'a')
 			good &= flag_bool(argv[0], "active", optarg, &o->tailnet.active);
 		else if (option == 'p')
-			good &= flag_bool(argv[0], "peers", optarg, &o->tailnet.peers);
+			good &= take_peers(argv[0], optarg, o);
+		else if (option == 'P')
+			o->views.ports = true;
+		else if (option == 'D')
+			o->views.drops = true;
+		else if (option == 'F')
+			o->views.flows = true;
 		else if (option == 's')
 			good &= flag_bool(argv[0], "self", optarg, &o->tailnet.self);
 		else if (option == 'H')

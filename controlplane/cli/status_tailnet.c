@@ -138,8 +138,8 @@ print_node(const json_t *node, bool is_self)
 	putchar('\n');
 }
 
-static void
-print_members(const json_t *tailnet, const struct status_tailnet_options *options)
+void
+status_print_members(const json_t *tailnet, const struct status_tailnet_options *options)
 {
 	const json_t *self = json_object_get(tailnet, "self"), *peer;
 	size_t i;
@@ -258,7 +258,7 @@ status_print_tailnet(const json_t *status, const struct status_tailnet_options *
 
 	if (!print_backend_state(tailnet))
 		return false;
-	print_members(tailnet, options);
+	status_print_members(tailnet, options);
 	print_health(status, tailnet);
 	return true;
 }

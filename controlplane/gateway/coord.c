@@ -14,6 +14,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "controlplane/gateway/api/answer.h"
+#include "controlplane/gateway/api/flows_json.h"
 #include "controlplane/gateway/api/status_json.h"
 #include "controlplane/gateway/publish/desired.h"
 #include "controlplane/gateway/snapshot.h"
@@ -106,6 +108,25 @@ on_host_changed(void *context)
 }
 
 static void
+on_network_changed(void *context)
+{
+	struct coord *c = context;
+
+	// Before the data plane hears of it: our own networks may stand against accepted ones.
+	if (c->member != NULL)
+		member_take_network(c->member, host_network(c->host), c->now);
+	surroundings_network_changed(&c->around);
+}
+
+static void
+on_neighbour_changed(void *context, const struct network_neighbour *neighbour)
+{
+	struct coord *c = context;
+
+	surroundings_neighbour_changed(&c->around, neighbour);
+}
+
+static void
 on_host_error(struct coord *c, int err)
 {
 	if (err == 0) {
@@ -184,6 +205,9 @@ apply_host(struct coord *c)
 	desired.addresses = c->config->addresses;
 	desired.n_addresses = c->config->n_addresses;
 	desired.mtu = c->config->mtu;
+	desired.driver = c->config->driver;
+	desired.port_names = c->config->ports;
+	desired.n_port_names = c->config->n_ports;
 	desired.forward_v4 = uses_family(c->config, ADDR_V4);
 	desired.forward_v6 = uses_family(c->config, ADDR_V6);
 	on_host_error(c, host_apply(c->host, &desired));
@@ -313,12 +337,14 @@ status_text(struct coord *c, const struct snapshot *snapshot, bool is_brief)
 		.started = c->started,
 		.config = c->config,
 		.host = c->host,
+		.network = c->host != NULL ? host_network(c->host) : NULL,
+		.around = &c->around,
 		.state_failing = c->state_failing };
 
 	if (!status_queue_wants(&c->asking, is_brief))
 		return NULL;
 	if (c->member != NULL)
-		here.tailnet = member_status(c->member, is_brief ? NULL : snapshot);
+		here.tailnet = member_status(c->member, is_brief ? NULL : snapshot, &c->around);
 	return status_json(&here, snapshot);
 }
 
@@ -331,6 +357,19 @@ on_status(struct coord *c, const struct snapshot *snapshot)
 	free(whole);
 	free(brief);
 	(void)malloc_trim(0); // 10,000 peers are 20 MiB of objects that the allocator would keep
+}
+
+static void
+answer_flows(struct coord *c, uint32_t client)
+{
+	const char *why = NULL;
+	json_t *flows = flows_json(c->around.flows_fd, c->now, &why);
+
+	if (flows != NULL)
+		answer_object(&c->api, client, flows, c->now);
+	else
+		answer_error(&c->api, client, "the flows cannot be read", why,
+			"use programs of one version; the log says more", c->now);
 }
 
 static void
@@ -355,6 +394,9 @@ on_request(void *context, uint32_t client, const char *line)
 		break;
 	case REQUEST_RELOAD:
 		begin_reload(c, client);
+		break;
+	case REQUEST_FLOWS:
+		answer_flows(c, client);
 		break;
 	case REQUEST_OTHER:
 		on_other_request(c, client, request);
@@ -417,6 +459,15 @@ read_letter(struct coord *c, struct letter *letter)
 		if (c->member != NULL)
 			member_take_paths(
 				c->member, letter->number, letter->path_views, letter->n, c->now);
+		break;
+	case LETTER_WANT_NEIGHBOURS:
+		surroundings_want(&c->around, letter);
+		break;
+	case LETTER_PORTS:
+		on_host_error(c, surroundings_take_ports(&c->around, letter));
+		break;
+	case LETTER_REGIONS:
+		surroundings_take_regions(&c->around, letter);
 		break;
 	case LETTER_STATUS:
 		on_status(c, letter->snapshot);
@@ -517,6 +568,7 @@ run_once(struct coord *c)
 	reload_tick(&c->reload, c->now);
 	if (!mono_is_never(c->host_retry) && mono_diff_ns(c->now, c->host_retry) >= 0)
 		apply_host(c);
+	surroundings_flush(&c->around);
 }
 
 void
@@ -564,6 +616,8 @@ open_host(struct coord *c)
 		.table = c->config->routing_table,
 		.mark = CONFIG_OUTER_MARK,
 		.changed = on_host_changed,
+		.network_changed = on_network_changed,
+		.neighbour_changed = on_neighbour_changed,
 		.context = c };
 	int err = journal_open(c->journal_path, &c->journal);
 
@@ -575,6 +629,7 @@ open_host(struct coord *c)
 	}
 	options.journal = c->journal;
 	err = host_open(&options, &c->host);
+	c->around.host = c->host;
 	if (err < 0)
 		log_err("netlink cannot be opened: %s", err_str(err));
 	return err;
@@ -657,6 +712,7 @@ coord_init(struct coord *c,
 		c->state_path, sizeof(c->state_path), "%s/%s", options->state_dir, STATE_FILE_NAME);
 	snprintf(c->journal_path, sizeof(c->journal_path), "%s/%s", options->run_dir,
 		JOURNAL_FILE_NAME);
+	surroundings_init(&c->around, to_wire);
 	reload_init(&c->reload, &c->api, options->config_path);
 	for (size_t i = 0; i < API_MAX_CLIENTS; i++)
 		c->api.clients[i].fd = -1;
@@ -689,6 +745,7 @@ coord_fini(struct coord *c)
 	resolve_destroy(c->resolve);
 	member_destroy(c->member);
 	api_close(&c->api);
+	surroundings_fini(&c->around);
 	host_close(c->host);
 	journal_close(c->journal);
 	state_file_fini(&c->state);

@@ -21,6 +21,7 @@
 #include "controlplane/gateway/mailbox.h"
 #include "controlplane/gateway/resolve.h"
 #include "controlplane/gateway/state_file.h"
+#include "controlplane/gateway/surroundings.h"
 #include "controlplane/gateway/tailnet/member.h"
 
 struct coord_options {
@@ -37,6 +38,7 @@ struct coord {
 	struct mailbox *to_wire, *inbox;
 	struct journal *journal; /* NULL: changes to the host cannot be undone, so none are made */
 	struct host *host;
+	struct surroundings around;
 	bool host_failing;
 	struct mono host_retry;
 	uint64_t exceptions_generation;

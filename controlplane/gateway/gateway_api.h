@@ -6,6 +6,10 @@
  *                         are left out: for those that ask often
  *     {"cmd":"reload"}    {"ok":true,"summary":"...","warnings":["..."]}   when it is in force
  *     {"cmd":"version"}   {"ok":true,"version":"..."}
+ *     {"cmd":"flows"}     {"ok":true,"flows":[{"protocol" ("tcp", "udp", "icmp", "icmp6", or a
+ *                         number as text),"state" ("new", "open", "closing"),"inside","outside"
+ *                         (null: not translated),"remote" (address and port, or identifier),
+ *                         "age_s","idle_s"}],"flows_left_out": how many more there are}
  *     anything wrong      {"ok":false,"error":{"what":"...","why":"...","do":"..."}}
  *
  * A client may ask again after the answer.  One that does not take its answer within 10 s is
@@ -79,8 +83,14 @@
  *               "session_age_s","session_role" ("initiator", "responder"),"handshake" ("none",
  *               "waiting", "installing", "given up"),"persistent_keepalive_s","rx_bytes",
  *               "tx_bytes","rx_packets","tx_packets","last_rx_age_s","last_tx_age_s"}]
- *     ports   [{"name","driver","note","rx_packets","rx_bytes","tx_packets","tx_bytes","rx_calls",
- *               "tx_calls","rx_dropped","tx_dropped"}]
+ *     ports   [{"name","driver" ("host", "kernel", "af_xdp"),"mode" (of af_xdp: "zero copy",
+ *               "copy", "generic"),"queues","roles":["wan","lan"],"up","mtu","device" (the kernel's
+ *               driver),"note" (why no better driver or mode),"rx_packets","rx_bytes","tx_packets",
+ *               "tx_bytes","rx_calls","tx_calls","rx_dropped","tx_dropped","steered_out" (by the
+ *               XDP program),"handed_over" (to the worker that has the queue)}]; interfaces that
+ *               the kernel serves for us are among them, without counters
+ *     next_hops [{"address","interface","mac","state" ("asked", "failed", "reachable")}]
+ *     next_hops_left_out  how many more there are
  *     workers [{"core" (null: not pinned),"running","packets","bursts","sleeps",
  *               "cycles_per_packet" (TSC ticks; null before the first),"idle_share" (0 to 1)}]
  *     drops   {reason: count}
@@ -99,6 +109,13 @@
  *     prefs      as above, every one;  prefs_from_file {name: line}: those that the file fixes
  *     self       {"name","host_name","addresses":[],"node_key","key_expiry" (RFC 3339 or null),
  *                "tags":[],"home_region","home_region_code","endpoints":[]}
+ *     routes     [{"prefix","advertised","approved","primary" (bool),"primary_elsewhere" (name of
+ *                another node that serves it, or null),"reachable" (bool; null: not looked yet),
+ *                "interface" (null: several, or none),"driver","mode" (as of ports)}]: what we
+ *                offer, and what is approved though we do not offer it any more
+ *     accepted_routes
+ *                [{"prefix","from" (name),"primary" (bool),"used" (bool),"note" (why not, or "")}]:
+ *                what others offer
  *     netcheck   null before the first report, or {"age_s","udp","ipv4","ipv6" (bool),"global_v4",
  *                "global_v6" (endpoint or null),"mapping_varies" (bool or null),"port_mapping":
  *                ["UPnP","NAT-PMP","PCP"],"mapped" (endpoint or null),"preferred_region",

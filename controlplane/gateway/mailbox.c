@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "controlplane/gateway/kernel/network.h"
 #include "controlplane/gateway/publish/desired.h"
 #include "controlplane/gateway/snapshot.h"
 
@@ -56,6 +57,7 @@ letter_destroy(struct letter *letter)
 	free(letter->stamps);
 	free(letter->facts);
 	free(letter->path_views);
+	network_put(letter->network);
 	free(letter->neighbours);
 	free(letter->ports);
 	if (letter->flows_fd >= 0)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/gateway/publish/shm_address.h"
+
 static uint32_t
 at_most(uint32_t n, uint32_t max)
 {
@@ -46,7 +48,7 @@ copy_workers(struct snapshot *s, const struct shm_state *state)
 static void
 copy_ports(struct snapshot *s, const struct shm_state *state)
 {
-	s->n_ports = at_most(state->n_ports, SHM_MAX_PORTS);
+	s->n_ports = SHM_MAX_PORTS; // rows of link ports come and go: those without a name are free
 	for (size_t i = 0; i < s->n_ports; i++) {
 		const struct shm_port_counters *from = &state->ports[i];
 		struct snapshot_port *p = &s->ports[i];
@@ -54,6 +56,11 @@ copy_ports(struct snapshot *s, const struct shm_state *state)
 		copy_text(p->name, from->name, sizeof(from->name));
 		copy_text(p->driver, from->driver, sizeof(from->driver));
 		copy_text(p->note, from->note, sizeof(from->note));
+		p->ifindex = from->ifindex;
+		p->mode = at_most(from->mode, SHM_PORT_GENERIC);
+		p->n_queues = from->n_queues;
+		p->steered_out = from->steered_out;
+		p->handed_over = from->handed_over;
 		p->rx_packets = from->rx_packets;
 		p->rx_bytes = from->rx_bytes;
 		p->tx_packets = from->tx_packets;
@@ -87,6 +94,35 @@ copy_aeads(struct shm_aeads *to, const struct shm_aeads *from)
 }
 
 static void
+copy_hop(struct snapshot *s, const struct shm_neighbour_row *row)
+{
+	uint64_t word = atomic_load_explicit(&row->word, memory_order_acquire);
+	struct shm_addr addr = row->addr;
+	struct snapshot_hop hop = { .ifindex = row->ifindex,
+		.addr = addr_of_shm(&addr, row->family),
+		.state = (uint8_t)(word >> 48) };
+
+	if (hop.addr.family == ADDR_NONE || hop.state == SHM_NEIGHBOUR_NONE ||
+		hop.state > SHM_NEIGHBOUR_REACHABLE)
+		return;
+	for (int i = 0; i < 6; i++)
+		hop.mac[i] = (uint8_t)(word >> 8 * i);
+	if (s->n_hops == SNAPSHOT_MAX_HOPS)
+		s->n_hops_left_out++;
+	else
+		s->hops[s->n_hops++] = hop;
+}
+
+static void
+copy_hops(struct snapshot *s, const struct shm_state *state)
+{
+	uint32_t end = atomic_load_explicit(&state->neighbours_end, memory_order_acquire);
+
+	for (uint32_t i = 0; i < end && i < SHM_MAX_NEIGHBOURS; i++)
+		copy_hop(s, &state->neighbours[i]);
+}
+
+static void
 copy_dataplane(struct snapshot *s, const struct shm_state *state)
 {
 	s->forwarder_pid = state->forwarder_pid;
@@ -101,6 +137,7 @@ copy_dataplane(struct snapshot *s, const struct shm_state *state)
 		copy_text(s->drops[d].name, state->drop_names[d], sizeof(state->drop_names[d]));
 	copy_workers(s, state);
 	copy_ports(s, state);
+	copy_hops(s, state);
 }
 
 struct snapshot *

@@ -47,9 +47,21 @@ struct snapshot_worker {
 };
 
 struct snapshot_port {
-	char name[17], driver[17], note[97]; /* as the data plane writes them, ended */
+	char name[17], driver[17], note[97]; /* as the data plane writes them, ended; name empty:
+	                                        the row is free */
+	uint32_t ifindex;                    /* 0: none of its own */
+	uint32_t mode;                       /* enum shm_port_mode */
+	uint32_t n_queues;
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_calls, tx_calls, rx_dropped,
-		tx_dropped;
+		tx_dropped, steered_out, handed_over;
+};
+
+#define SNAPSHOT_MAX_HOPS 1024
+struct snapshot_hop {
+	uint32_t ifindex;
+	struct addr addr;
+	uint8_t mac[6];
+	uint8_t state; /* enum shm_neighbour_state, never NONE */
 };
 
 struct snapshot_drop {
@@ -81,6 +93,8 @@ struct snapshot {
 	size_t n_ports;
 	struct snapshot_drop drops[SHM_MAX_DROPS];
 	size_t n_drops;
+	struct snapshot_hop hops[SNAPSHOT_MAX_HOPS]; /* neighbours that the workers know */
+	size_t n_hops, n_hops_left_out;
 
 	struct snapshot_peer *peers;
 	size_t n_peers, room;

@@ -115,7 +115,7 @@ def check_drops(tap):
 
 
 def check_status(tap):
-    source = read("controlplane", "gateway", "api", "status_json.c")
+    source = "".join(read("controlplane", "gateway", "api", f"{name}_json.c") for name in ("status", "network"))
     # What became of handshakes is counted under names that speak for themselves.
     source = re.sub(r"(?ms)^handshakes\(.*?^}", "", source)
     keys = set(re.findall(r'\bput\(\w+, "(\w+)"', source)) - {"ok"}  # of the answer, not of the status

@@ -28,7 +28,7 @@ _sluice_value() {
 
 _sluice() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev='' command=''
-	local commands='up down login logout set status ping netcheck ip whois debug run reload check import genkey
+	local commands='up down login logout set status routes ping netcheck ip whois debug run reload check import genkey
 		pubkey genpsk version help'
 	local settings='--hostname --accept-routes --advertise-routes --snat-subnet-routes --accept-dns --shields-up
 		--ca-file --run-dir --help'
@@ -59,9 +59,10 @@ _sluice() {
 		;;
 	set) _sluice_words "$settings" ;;
 	run) _sluice_words '--config --run-dir --state-dir --help' ;;
-	status) _sluice_words '--dataplane --json --active --peers --self --header --run-dir --help' ;;
+	status) _sluice_words '--peers --ports --drops --flows --dataplane --json --active --self --header --run-dir
+		--help' ;;
 	ping) _sluice_words '--timeout --until-direct --size --tsmp --icmp --peerapi --run-dir --help' ;;
-	netcheck | whois) _sluice_words '--json --run-dir --help' ;;
+	netcheck | whois | routes) _sluice_words '--json --run-dir --help' ;;
 	version) _sluice_words '--daemon --json --run-dir --help' ;;
 	debug)
 		if [[ $cur != -* ]]; then

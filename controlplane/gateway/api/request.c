@@ -29,6 +29,8 @@ request_read(struct api *api,
 		                                                        : REQUEST_STATUS;
 	else if (strcmp(cmd, "reload") == 0)
 		left = REQUEST_RELOAD;
+	else if (strcmp(cmd, "flows") == 0)
+		left = REQUEST_FLOWS;
 	else if (strcmp(cmd, "version") == 0)
 		answer_object(api, client,
 			json_pack("{s:b, s:s}", "ok", 1, "version", SLUICE_VERSION), now);

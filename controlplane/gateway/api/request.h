@@ -21,6 +21,7 @@ enum request_left {
 	REQUEST_STATUS,
 	REQUEST_STATUS_BRIEF, /* without peers */
 	REQUEST_RELOAD,
+	REQUEST_FLOWS,
 	REQUEST_OTHER, /* about the tailnet, or not known */
 };
 

@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#include "controlplane/gateway/api/network_json.h"
+
 // Seconds since then; null for never, 0 for what another clock reading puts into the future.
 static json_t *
 age(struct mono now, struct mono then)
@@ -129,31 +131,6 @@ peers(const struct snapshot *s)
 
 	for (size_t i = 0; i < s->n_peers; i++)
 		json_array_append_new(list, peer(s, &s->peers[i]));
-	return list;
-}
-
-static json_t *
-ports(const struct snapshot *s)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < s->n_ports; i++) {
-		const struct snapshot_port *p = &s->ports[i];
-		json_t *o = json_object();
-
-		put(o, "name", json_string(p->name));
-		put(o, "driver", json_string(p->driver));
-		put(o, "note", p->note[0] != '\0' ? json_string(p->note) : json_null());
-		put(o, "rx_packets", count(p->rx_packets));
-		put(o, "rx_bytes", count(p->rx_bytes));
-		put(o, "tx_packets", count(p->tx_packets));
-		put(o, "tx_bytes", count(p->tx_bytes));
-		put(o, "rx_calls", count(p->rx_calls));
-		put(o, "tx_calls", count(p->tx_calls));
-		put(o, "rx_dropped", count(p->rx_dropped));
-		put(o, "tx_dropped", count(p->tx_dropped));
-		json_array_append_new(list, o);
-	}
 	return list;
 }
 
@@ -355,7 +332,9 @@ status(const struct status_here *here, const struct snapshot *s)
 	put(o, "sessions", json_integer(s->n_sessions));
 	if (!here->is_brief)
 		put(o, "peers", peers(s));
-	put(o, "ports", ports(s));
+	put(o, "ports", ports_json(here, s));
+	put(o, "next_hops", next_hops_json(here, s));
+	put(o, "next_hops_left_out", count(s->n_hops_left_out));
 	put(o, "workers", workers(s));
 	put(o, "drops", drops(s));
 	put(o, "tailnet", here->tailnet != NULL ? here->tailnet : json_null());

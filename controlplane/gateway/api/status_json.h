@@ -13,6 +13,7 @@
 #include "config/gateway.h"
 #include "controlplane/gateway/kernel/host.h"
 #include "controlplane/gateway/snapshot.h"
+#include "controlplane/gateway/surroundings.h"
 #include "lib/base/clock.h"
 
 /* What the snapshot of the wire thread does not say. */
@@ -20,6 +21,8 @@ struct status_here {
 	struct mono started;                 /* this process */
 	const struct config_gateway *config; /* in force */
 	struct host *host;                   /* NULL: none */
+	const struct network *network;       /* NULL: not looked at yet */
+	const struct surroundings *around;   /* NULL: none (tests) */
 	bool state_failing;                  /* timestamps cannot be saved */
 	json_t *tailnet;                     /* taken over; NULL: not in one */
 	bool is_brief;                       /* without peers */

@@ -54,6 +54,17 @@ member_settled(struct member *m, uint64_t number, int value, struct mono now)
 	m->map_arrived = (struct mono){};
 }
 
+void
+member_take_network(struct member *m, struct network *network, struct mono now)
+{
+	m->now = now;
+	network_put(m->network);
+	m->network = network_get(network);
+	// At once: packets of a network of ours must not be on their way to a peer meanwhile.
+	if (member_renew_own_nets(m) && m->prefs.accept_routes && m->wished != 0)
+		member_wish(m);
+}
+
 static void
 copy_name(char out[static PEER_API_NAME_LEN], const char *name)
 {
@@ -292,6 +303,8 @@ member_destroy(struct member *m)
 	secret_memory_unmap(m->fresh_key, sizeof(*m->fresh_key));
 	secret_memory_unmap(m->auth_key, CONFIG_AUTH_KEY_LEN);
 	free(m->routes);
+	network_put(m->network);
+	free(m->own_nets);
 	free(m->facts);
 	if (m->epoll >= 0)
 		close(m->epoll);

@@ -30,6 +30,7 @@
 #include "lib/base/clock.h"
 
 struct member;
+struct surroundings;
 
 struct member_calls {
 	/* Another state shall be; owned by the callee.  Numbered: member_settled() follows. */
@@ -87,12 +88,19 @@ void member_take_paths(struct member *m,
 /* The data plane has what that wish said (value 0), or refused it. */
 void member_settled(struct member *m, uint64_t number, int value, struct mono now);
 
+/*
+ * The network around us is another: what we are connected to ourselves is not accepted from others.
+ * One more reference is taken.  May call calls.wish.
+ */
+void member_take_network(struct member *m, struct network *network, struct mono now);
+
 /* What the host shall be like; pointers are valid until the next call of a member_ function. */
 void member_host(struct member *m, struct host_desired *ret_desired);
 
 /* A line of a client.  True: it is about the tailnet, and answered, now or later. */
 bool member_request(struct member *m, uint32_t client, const json_t *request, struct mono now);
 /* The object "tailnet" of the status; snapshot NULL: without peers. */
-json_t *member_status(struct member *m, const struct snapshot *snapshot);
+json_t *
+member_status(struct member *m, const struct snapshot *snapshot, const struct surroundings *around);
 
 #endif

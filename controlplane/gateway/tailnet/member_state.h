@@ -95,6 +95,11 @@ struct member {
 	struct prefix *routes; /* malloc */
 	size_t n_routes;
 
+	/* what is around us; see routes.c */
+	struct network *network; /* a reference; NULL: not looked at yet */
+	struct prefix *own_nets; /* malloc */
+	size_t n_own_nets;
+
 	/* what `wire` has found out */
 	struct traversal_facts *facts; /* NULL: nothing yet */
 	struct mono facts_at;
@@ -119,6 +124,14 @@ void member_wish(struct member *m);
 void member_renew_filter(struct member *m);
 struct roster_view member_view(const struct member *m);
 bool member_is_running(const struct member *m);
+
+/* --- routes.c --- */
+/* Our own networks are others, for the network or the settings are; true: it matters. */
+bool member_renew_own_nets(struct member *m);
+/* Sentences about advertised prefixes that the box does not reach, added to a list of texts. */
+void member_warn_unreached(const struct member *m, json_t *warnings);
+json_t *member_routes_json(const struct member *m, const struct surroundings *around);
+json_t *member_accepted_json(const struct member *m);
 
 /* --- login.c --- */
 /* No peers any more: the map is of a tailnet that we are not in. */

@@ -16,9 +16,27 @@
 #define NETCHECK_MAX_NS (10 * NS_PER_S)
 
 static void
+answer_warned(struct member *m, uint32_t client, json_t *warnings)
+{
+	answer_object(m->setup.api, client, json_pack("{s:b, s:o}", "ok", 1, "warnings", warnings),
+		m->now);
+}
+
+static void
 answer_ok(struct member *m, uint32_t client)
 {
-	answer_object(m->setup.api, client, json_pack("{s:b, s:[]}", "ok", 1, "warnings"), m->now);
+	answer_warned(m, client, json_array());
+}
+
+// What was asked for is done; perhaps it does not lead where people think.
+static void
+answer_settings(struct member *m, uint32_t client, const json_t *request)
+{
+	json_t *warnings = json_array();
+
+	if (json_object_get(json_object_get(request, "prefs"), "advertise_routes") != NULL)
+		member_warn_unreached(m, warnings);
+	answer_warned(m, client, warnings);
 }
 
 /* --- settings --- */
@@ -77,7 +95,7 @@ on_set(struct member *m, uint32_t client, const json_t *request)
 	if (!take_prefs(m, client, request) || !save(m, client))
 		return;
 	member_settings_changed(m);
-	answer_ok(m, client);
+	answer_settings(m, client, request);
 }
 
 /* --- up and down --- */
@@ -108,7 +126,7 @@ on_up(struct member *m, uint32_t client, const json_t *request, bool force)
 	if (force || m->login != LOGIN_DONE || m->self_expired)
 		member_connect(m, force);
 	m->wish_due = true;
-	answer_ok(m, client);
+	answer_settings(m, client, request);
 }
 
 static void

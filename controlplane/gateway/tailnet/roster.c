@@ -13,13 +13,6 @@
 
 static_assert(sizeof(struct node_key) == sizeof(struct public_key), "the same bytes");
 
-struct subnet { /* a prefix that several nodes may offer */
-	struct prefix prefix;
-	int64_t node_id;
-	const struct node *node;
-	bool is_primary;
-};
-
 enum roster_verdict
 roster_judge(const struct roster_view *view, const struct node *node)
 {
@@ -72,6 +65,15 @@ is_tailnet_address(const struct addr *a)
 	return prefix_contains(a->family == ADDR_V4 ? &v4 : &v6, a);
 }
 
+static bool
+is_own_net(const struct roster_view *view, const struct prefix *prefix)
+{
+	for (size_t i = 0; i < view->n_own_nets; i++)
+		if (prefix_covers(&view->own_nets[i], prefix))
+			return true;
+	return false;
+}
+
 bool
 roster_admits_prefix(const struct roster_view *view,
 	const struct node *node,
@@ -84,7 +86,7 @@ roster_admits_prefix(const struct roster_view *view,
 			if (prefix_equal(&node->addresses.at[i], prefix))
 				return true;
 	}
-	return view->accept_routes && prefix->len > 0;
+	return view->accept_routes && prefix->len > 0 && !is_own_net(view, prefix);
 }
 
 // What several nodes may offer; an address of the tailnet is one node's.
@@ -107,14 +109,15 @@ is_primary(const struct node *node, const struct prefix *prefix)
 static int
 compare_subnets(const void *a, const void *b)
 {
-	const struct subnet *x = a, *y = b;
+	const struct roster_subnet *x = a, *y = b;
+	int64_t x_id = x->node->id, y_id = y->node->id;
 	int by = addr_compare(&x->prefix.addr, &y->prefix.addr);
 
 	if (by == 0)
 		by = (int)x->prefix.len - (int)y->prefix.len;
 	if (by == 0)
 		by = (int)y->is_primary - (int)x->is_primary;
-	return by != 0 ? by : (x->node_id > y->node_id) - (x->node_id < y->node_id);
+	return by != 0 ? by : (x_id > y_id) - (x_id < y_id);
 }
 
 /* --- what is counted first --- */
@@ -142,34 +145,82 @@ count_all(const struct roster_view *view)
 	return t;
 }
 
-static struct subnet *
-sorted_subnets(const struct roster_view *view, const struct totals *t, size_t *ret_n)
+static enum roster_fate
+fate_of(const struct roster_view *view, const struct node *node, const struct prefix *p)
 {
-	struct subnet *list = calloc(t->n_subnets + 1, sizeof(list[0]));
+	if (roster_admits_prefix(view, node, p))
+		return ROSTER_SUBNET_USED;
+	return view->accept_routes && p->len > 0 ? ROSTER_SUBNET_OWN : ROSTER_SUBNET_NOT_WANTED;
+}
+
+static size_t
+add_subnets(const struct roster_view *view, const struct node *node, struct roster_subnet *list)
+{
 	size_t n = 0;
 
-	for (size_t i = 0; list != NULL && i < netmap_n_peers(view->map); i++) {
+	for (size_t i = 0; i < node->allowed_ips.n; i++) {
+		struct prefix p = prefix_mask(node->allowed_ips.at[i]);
+
+		if (is_subnet(&p))
+			list[n++] = (struct roster_subnet){ p, node, is_primary(node, &p),
+				fate_of(view, node, &p) };
+	}
+	return n;
+}
+
+// Of several nodes that offer the same, the first that is admitted is used.
+static void
+choose_first(struct roster_subnet *list, size_t n)
+{
+	bool is_taken = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && !prefix_equal(&list[i].prefix, &list[i - 1].prefix))
+			is_taken = false;
+		if (list[i].fate != ROSTER_SUBNET_USED)
+			continue;
+		if (is_taken)
+			list[i].fate = ROSTER_SUBNET_ELSEWHERE;
+		is_taken = true;
+	}
+}
+
+static int
+sorted_subnets(const struct roster_view *view,
+	const struct totals *t,
+	struct roster_subnet **ret_subnets,
+	size_t *ret_n)
+{
+	struct roster_subnet *list = calloc(t->n_subnets + 1, sizeof(list[0]));
+	size_t n = 0;
+
+	if (list == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < netmap_n_peers(view->map); i++) {
 		const struct node *node = netmap_peer(view->map, i);
 
-		if (roster_judge(view, node) != ROSTER_PEER)
-			continue;
-		for (size_t k = 0; k < node->allowed_ips.n; k++) {
-			struct prefix p = prefix_mask(node->allowed_ips.at[k]);
-
-			if (is_subnet(&p) && roster_admits_prefix(view, node, &p))
-				list[n++] =
-					(struct subnet){ p, node->id, node, is_primary(node, &p) };
-		}
+		if (roster_judge(view, node) == ROSTER_PEER)
+			n += add_subnets(view, node, list + n);
 	}
 	if (n > 0)
 		qsort(list, n, sizeof(list[0]), compare_subnets);
+	choose_first(list, n);
+	*ret_subnets = list;
 	*ret_n = n;
-	return list;
+	return 0;
+}
+
+int
+roster_subnets(const struct roster_view *view, struct roster_subnet **ret_subnets, size_t *ret_n)
+{
+	struct totals t = count_all(view);
+
+	return sorted_subnets(view, &t, ret_subnets, ret_n);
 }
 
 // Whether this node is the one that a subnet leads to.
 static bool
-wins(const struct subnet *list, size_t n, const struct node *node, const struct prefix *p)
+wins(const struct roster_subnet *list, size_t n, const struct node *node, const struct prefix *p)
 {
 	size_t low = 0, high = n;
 
@@ -184,7 +235,10 @@ wins(const struct subnet *list, size_t n, const struct node *node, const struct 
 		else
 			high = mid;
 	}
-	return low < n && list[low].node == node && prefix_equal(&list[low].prefix, p);
+	for (; low < n && prefix_equal(&list[low].prefix, p); low++)
+		if (list[low].fate == ROSTER_SUBNET_USED)
+			return list[low].node == node;
+	return false;
 }
 
 /* --- building --- */
@@ -212,7 +266,7 @@ static void
 add_peer(const struct roster_view *view,
 	struct desired *d,
 	const struct node *node,
-	const struct subnet *subnets,
+	const struct roster_subnet *subnets,
 	size_t n_subnets)
 {
 	struct desired_peer *p = &d->peers[d->n_peers++];
@@ -284,15 +338,19 @@ int
 roster_desired(const struct roster_view *view, struct desired **ret_desired)
 {
 	struct totals t = count_all(view);
-	struct subnet *subnets;
+	struct roster_subnet *subnets;
 	struct desired *d;
 	size_t n_subnets;
 	int err = desired_alloc(t.n_peers, t.n_prefixes, t.n_endpoints, &d);
 
 	if (err < 0)
 		return err;
-	subnets = sorted_subnets(view, &t, &n_subnets);
-	err = subnets != NULL ? set_self(view, d) : -ENOMEM;
+	err = sorted_subnets(view, &t, &subnets, &n_subnets);
+	if (err < 0) {
+		desired_destroy(d);
+		return err;
+	}
+	err = set_self(view, d);
 	if (err < 0) {
 		free(subnets);
 		desired_destroy(d);

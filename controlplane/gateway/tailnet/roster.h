@@ -6,7 +6,7 @@
  * A node is left out altogether when its key has expired, when nothing could reach it (neither
  * disco key nor relay), and when it needs what is not built (masqueraded addresses, jail).  Of the
  * rest, own addresses are always let in, subnets if routes are accepted, a default route never: it
- * is for whoever uses an exit node.
+ * is for whoever uses an exit node, and what lies inside a network of our own never either.
  *
  * Source: ../shared/protocol/peer.md 3.2.
  * Thread: coord.  Pure: nothing is kept.
@@ -44,6 +44,8 @@ struct roster_view {
 	uint16_t listen_port;
 	uint16_t peer_api_port4, peer_api_port6; /* 0: none */
 	bool accept_routes, shields_up;
+	const struct prefix *own_nets; /* that we are connected to, or offer: never accepted */
+	size_t n_own_nets;
 };
 
 /* Whether, and why not, a node becomes a peer. */
@@ -55,6 +57,24 @@ const char *roster_reason(enum roster_verdict verdict);
 bool roster_admits_prefix(const struct roster_view *view,
 	const struct node *node,
 	const struct prefix *prefix);
+
+/* What becomes of a subnet that a peer offers. */
+enum roster_fate {
+	ROSTER_SUBNET_USED,
+	ROSTER_SUBNET_NOT_WANTED, /* routes are not accepted */
+	ROSTER_SUBNET_OWN,        /* it is inside a network of our own */
+	ROSTER_SUBNET_ELSEWHERE,  /* by another node that offers it as well */
+};
+struct roster_subnet {
+	struct prefix prefix;
+	const struct node *node; /* of the map */
+	bool is_primary;         /* the server says so */
+	enum roster_fate fate;
+};
+
+/* All of them, sorted by prefix; free() them.  0 or -ENOMEM. */
+[[nodiscard]] int
+roster_subnets(const struct roster_view *view, struct roster_subnet **ret_subnets, size_t *ret_n);
 
 /* 0, -E2BIG or -ENOMEM. */
 [[nodiscard]] int roster_desired(const struct roster_view *view, struct desired **ret_desired);

@@ -84,6 +84,9 @@ member_settings_changed(struct member *m)
 		member_disconnect(m);
 		member_forget_map(m);
 	}
+	if ((differ & (PREF(ADVERTISE_ROUTES) | PREF(SNAT_SUBNET_ROUTES))) != 0)
+		m->host_due = true;
+	(void)member_renew_own_nets(m);
 	m->filter_due = m->wish_due = true;
 	member_tell_hostinfo(m, false);
 }

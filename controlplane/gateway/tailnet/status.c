@@ -391,7 +391,7 @@ magic_suffix(const struct member *m)
 }
 
 json_t *
-member_status(struct member *m, const struct snapshot *snapshot)
+member_status(struct member *m, const struct snapshot *snapshot, const struct surroundings *around)
 {
 	json_t *o = json_object();
 	struct coord_facts facts = {};
@@ -412,6 +412,8 @@ member_status(struct member *m, const struct snapshot *snapshot)
 	put(o, "prefs", prefs_json(&m->prefs, PREFS_ALL));
 	put(o, "prefs_from_file", lines_json(&m->setup.config->tailnet));
 	put(o, "self", self_json(m));
+	put(o, "routes", member_routes_json(m, around));
+	put(o, "accepted_routes", member_accepted_json(m));
 	put(o, "netcheck", member_netcheck_json(m));
 	if (snapshot != NULL)
 		put(o, "peers", peers_json(m, snapshot));

@@ -53,7 +53,9 @@ member_view(const struct member *m)
 		.peer_api_port4 = peer_api_port(m->peer_api, ADDR_V4),
 		.peer_api_port6 = peer_api_port(m->peer_api, ADDR_V6),
 		.accept_routes = m->prefs.accept_routes,
-		.shields_up = m->prefs.shields_up };
+		.shields_up = m->prefs.shields_up,
+		.own_nets = m->own_nets,
+		.n_own_nets = m->n_own_nets };
 }
 
 /* --- the filter --- */
@@ -153,6 +155,8 @@ void
 member_host(struct member *m, struct host_desired *ret)
 {
 	bool forwards = m->prefs.n_advertise_routes > 0 && m->n_addresses > 0;
+	bool translates = forwards && m->prefs.snat_subnet_routes;
+	const struct config_gateway *config = m->setup.config;
 
 	*ret = (struct host_desired){ .addresses = m->addresses,
 		.n_addresses = m->n_addresses,
@@ -160,7 +164,15 @@ member_host(struct member *m, struct host_desired *ret)
 		.prefixes = m->routes,
 		.n_prefixes = m->n_routes,
 		.forward_v4 = forwards,
-		.forward_v6 = forwards };
+		.forward_v6 = forwards,
+		.driver = config->driver,
+		.port_names = config->ports,
+		.n_port_names = config->n_ports,
+		.advertised = m->prefs.advertise_routes,
+		.n_advertised = forwards ? m->prefs.n_advertise_routes : 0,
+		.nat = translates ? SHM_NAT_V4 | SHM_NAT_V6 : 0,
+		.nat_port_first = translates ? config->nat_ports.first : 0,
+		.nat_port_last = translates ? config->nat_ports.last : 0 };
 }
 
 /* --- what shall be --- */

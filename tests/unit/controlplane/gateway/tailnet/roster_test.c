@@ -6,6 +6,7 @@
 #include "controlplane/gateway/tailnet/roster.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/tailnet/map_response.h"
@@ -149,6 +150,58 @@ test_subnets(void)
 	netmap_fini(&map);
 }
 
+static const char *
+fate_of(const struct roster_subnet *subnets, size_t n, const char *prefix, const char *node)
+{
+	static const char *const names[] = { "used", "not wanted", "own", "elsewhere" };
+	char text[ADDR_TEXT_LEN];
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(prefix_format(&subnets[i].prefix, text), prefix) == 0 &&
+			strncmp(subnets[i].node->name, node, strlen(node)) == 0)
+			return names[subnets[i].fate];
+	return "missing";
+}
+
+static void
+test_own_nets(void)
+{
+	static const struct prefix own[] = {
+		{ { ADDR_V4, { 192, 168 } }, 16 },
+		{ { ADDR_V4, { 10, 1, 1, 0 } }, 24 },
+	};
+	struct roster_view v;
+	struct roster_subnet *subnets;
+	struct desired *d = NULL;
+	size_t n;
+
+	start(ROUTER("7", "r1", "7", "\"192.168.1.0/24\",\"10.0.0.0/8\",\"172.16.0.0/12\"",
+		"") "," ROUTER("8", "r2", "8", "\"172.16.0.0/12\"", "\"172.16.0.0/12\""));
+	v = view(true);
+	v.own_nets = own;
+	v.n_own_nets = 2;
+	tap_int(roster_desired(&v, &d), 0,
+		"routes are accepted, and there are networks of our own");
+	tap_ok(!has_prefix(d, find(d, "r1"), "192.168.1.0/24"),
+		"what lies inside one of them is not overridden");
+	tap_ok(has_prefix(d, find(d, "r1"), "10.0.0.0/8"),
+		"what is wider is accepted: the longer prefix stays ours");
+	desired_destroy(d);
+
+	tap_int(roster_subnets(&v, &subnets, &n), 0, "all that is offered");
+	tap_int((long long)n, 4, "is listed");
+	tap_text(fate_of(subnets, n, "192.168.1.0/24", "r1"), "own", "with what becomes of it:");
+	tap_text(fate_of(subnets, n, "10.0.0.0/8", "r1"), "used", "taken,");
+	tap_text(fate_of(subnets, n, "172.16.0.0/12", "r2"), "used", "taken from the primary,");
+	tap_text(fate_of(subnets, n, "172.16.0.0/12", "r1"), "elsewhere", "not from the other");
+	free(subnets);
+	v.accept_routes = false;
+	tap_int(roster_subnets(&v, &subnets, &n), 0, "routes are not accepted");
+	tap_text(fate_of(subnets, n, "172.16.0.0/12", "r2"), "not wanted", "and that is said");
+	free(subnets);
+	netmap_fini(&map);
+}
+
 static void
 test_expiry(void)
 {
@@ -178,6 +231,7 @@ main(void)
 		return 1;
 	test_members();
 	test_subnets();
+	test_own_nets();
 	test_expiry();
 	return tap_done();
 }
