@@ -286,9 +286,25 @@ check_mtu(struct loading *l)
 		(unsigned)l->config->mtu);
 }
 
+// Answers to us would be taken for answers to those that we translate.
+static void
+check_nat_ports(struct loading *l)
+{
+	const struct config_gateway *c = l->config;
+
+	if (c->nat_ports.first == 0 || c->listen_port < c->nat_ports.first ||
+		c->listen_port > c->nat_ports.last)
+		return;
+	diagnostics_error(&l->d, 1, 1,
+		"the UDP port %u lies inside dataplane.nat_ports, %u-%u; packets for the one would "
+		"be taken for packets of the other; choose another port, or another range",
+		c->listen_port, c->nat_ports.first, c->nat_ports.last);
+}
+
 void
 relation_check(struct loading *l)
 {
+	check_nat_ports(l);
 	check_peers(l);
 	check_prefixes(l);
 	check_own_addresses(l);

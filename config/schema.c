@@ -39,6 +39,7 @@ check_routing_table(const void *field)
 static const char *const drivers[] = {
 	[CONFIG_DRIVER_AUTO] = "auto",
 	[CONFIG_DRIVER_KERNEL] = "kernel",
+	[CONFIG_DRIVER_AF_XDP] = "af_xdp",
 	NULL,
 };
 
@@ -79,7 +80,8 @@ static const struct config_option options[] = {
 		STORED(config_gateway, driver),
 		.choices = drivers,
 		.default_text = "auto",
-		.help = "how packets get in and out: auto, or kernel (UDP sockets)",
+		.help = "how packets get in and out: af_xdp (frames, past the kernel), kernel (its "
+			"sockets and its forwarding), or auto: af_xdp where we route for others",
 		.example = "kernel",
 	},
 	{
@@ -105,8 +107,21 @@ static const struct config_option options[] = {
 	},
 	{
 		.path = "dataplane.ports",
-		.type = &value_reserved,
-		.help = "reserved for the AF_XDP ports to come",
+		.type = &value_interfaces,
+		STORED(config_gateway, ports),
+		.help = "interfaces that carry frames for us, in place of those found by the "
+	                "default "
+			"route and the advertised subnets",
+		.example = "[eth0, lan0]",
+	},
+	{
+		.path = "dataplane.nat_ports",
+		.type = &value_port_range,
+		STORED(config_gateway, nat_ports),
+		.default_text = "61000-65535",
+		.help = "ports of this host that subnets see members' connections come from; "
+			"nobody else here gets one",
+		.example = "61000-65535",
 	},
 
 	{

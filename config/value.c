@@ -143,17 +143,6 @@ version_print(FILE *out, const struct config_option *, const void *)
 const struct value_type value_version = { "a number", version_parse, version_print };
 
 static void
-reserved_parse(struct loading *l, const struct config_option *o, const struct node *node, void *)
-{
-	loading_error(l, node,
-		"%s cannot be used yet; it is reserved for AF_XDP ports, which come in a later "
-		"version; remove it, packets go through the kernel's sockets",
-		schema_name(o));
-}
-
-const struct value_type value_reserved = { "reserved", reserved_parse, NULL };
-
-static void
 list_choices(const struct config_option *o, char *text, size_t size)
 {
 	size_t at = 0;

@@ -34,11 +34,12 @@ struct value_type {
 };
 
 extern const struct value_type value_map, value_peers; /* load.c */
-extern const struct value_type value_version, value_reserved, value_number, value_choice,
-	value_name, value_workers;                               /* value.c */
+extern const struct value_type value_version, value_number, value_choice, value_name,
+	value_workers;                                           /* value.c */
 extern const struct value_type value_public_key, value_key_file; /* value_key.c */
 extern const struct value_type value_addresses, value_allowed_ips, value_endpoint,
-	value_routes; /* value_net.c */
+	value_routes;                                              /* value_net.c */
+extern const struct value_type value_interfaces, value_port_range; /* value_port.c */
 extern const struct value_type value_bool, value_login_server, value_hostname, value_tags,
 	value_auth_key_file, value_ca_file; /* value_tailnet.c */
 

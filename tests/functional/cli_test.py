@@ -211,6 +211,7 @@ dataplane:
   driver: auto
   interface: sluice0
   routing_table: TABLE
+  nat_ports: 61000-65535
 wireguard:
   private_key_file: DIR/wg0.key
   listen_port: 51821

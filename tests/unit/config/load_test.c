@@ -250,6 +250,8 @@ check_defaults(void)
 		return;
 	tap_ok(config->workers_auto && config->n_worker_cores == 0, "workers are auto");
 	tap_int(config->driver, CONFIG_DRIVER_AUTO, "driver is auto");
+	tap_int((long long)config->n_ports, 0, "ports are found");
+	tap_ok(config->nat_ports.first == 61000 && config->nat_ports.last == 65535, "NAT ports");
 	tap_text(config->interface, "sluice0", "the interface has its name");
 	tap_int(config->routing_table, CONFIG_DEFAULT_TABLE, "routing table");
 	tap_int(config->listen_port, 51820, "listen port");
@@ -262,9 +264,11 @@ static const char every_option[] =
 	"version: 1\n"
 	"dataplane:\n"
 	"  workers: [3, 1]\n"
-	"  driver: kernel\n"
+	"  driver: af_xdp\n"
 	"  interface: wan-0\n"
 	"  routing_table: 77\n"
+	"  ports: [lan0, \"eth0.7\"]\n"
+	"  nat_ports: 2000-2999\n"
 	"wireguard:\n"
 	"  private_key_file: wg.key\n"
 	"  listen_port: 1\n"
@@ -292,7 +296,11 @@ check_values(void)
 	tap_ok(!config->workers_auto && config->n_worker_cores == 2 &&
 			config->worker_cores[0] == 3 && config->worker_cores[1] == 1,
 		"workers are the cores in the order given");
-	tap_int(config->driver, CONFIG_DRIVER_KERNEL, "driver");
+	tap_int(config->driver, CONFIG_DRIVER_AF_XDP, "driver");
+	tap_int((long long)config->n_ports, 2, "two ports");
+	tap_text(config->ports[0], "lan0", "the first");
+	tap_text(config->ports[1], "eth0.7", "the second");
+	tap_ok(config->nat_ports.first == 2000 && config->nat_ports.last == 2999, "NAT ports");
 	tap_text(config->interface, "wan-0", "interface");
 	tap_int(config->routing_table, 77, "routing table");
 	tap_text(config->private_key_file, "wg.key", "private key file");
@@ -312,7 +320,7 @@ check_values(void)
 	tap_int(peer->persistent_keepalive_s, 25, "keepalive");
 	tap_int((long long)peer->n_allowed_ips, 2, "two prefixes");
 	tap_text(prefix_format(&peer->allowed_ips[0], text), "10.7.0.0/16", "masked");
-	tap_int(peer->line, 13, "the peer's line");
+	tap_int(peer->line, 15, "the peer's line");
 	peer++;
 	tap_text(peer->name, "TrMvSoP4", "without a name the key's first characters");
 	tap_ok(!peer->has_name && !peer->has_preshared_key && peer->endpoint_port == 0 &&
