@@ -30,13 +30,16 @@
 #include "lib/base/log.h"
 #include "lib/crypto/aead.h"
 #include "lib/crypto/key.h"
+#include "lib/nat/nat.h"
 #include "lib/shm/region.h"
 
 #define LOG_TAG "forwarder"
 
 #define SWEEP_NS       NS_PER_S
 #define COUNTERS_NS    (NS_PER_S / 4)
-#define MAX_COMMANDS   256 /* per round of the main loop */
+#define NAT_SWEEP_NS   (NS_PER_S / 10)
+#define NAT_SWEEP_ROWS 16384 /* each time */
+#define MAX_COMMANDS   256   /* per round of the main loop */
 #define MAX_INJECTED   64
 #define CALIBRATE_NS   (5 * NS_PER_MS)
 #define N_IO_THREADS   2
@@ -48,6 +51,7 @@ struct forwarder {
 	struct shm_sessions *keys;
 	struct flow_memory *flow_memory;
 	struct flow_table flows;
+	struct nat *nat;
 	struct frame_ledger *ledger; /* NULL: no ports that carry frames */
 	void *packets;
 	struct pool *pool;
@@ -70,7 +74,7 @@ struct forwarder {
 	struct steering_maps steering_maps;
 	struct link_ports links;
 	struct rings rings;
-	uint64_t swept_ns, counted_ns;
+	uint64_t swept_ns, counted_ns, nat_swept_ns;
 };
 
 // --- what apply asks for ----------------------------------------------------------------------
@@ -118,6 +122,15 @@ sessions_changed(void *context)
 	wake_workers(f);
 }
 
+static void
+nat_changed(void *context, const struct shm_net *net)
+{
+	struct forwarder *f = context;
+
+	if (net->nat != 0)
+		nat_set(f->nat, net->nat_port_first, net->nat_port_last);
+}
+
 static bool
 put_event(void *context, const struct shm_event *event)
 {
@@ -145,6 +158,8 @@ map_regions(struct forwarder *f)
 		return err;
 	if (s->ledger_fd >= 0)
 		err = shm_region_map(s->ledger_fd, s->ledger_len, true, (void **)&f->ledger);
+	if (err == 0)
+		err = nat_use(&f->flow_memory->nat, &f->nat);
 	if (err < 0)
 		return err;
 	flow_memory_use(f->flow_memory, FLOW_MEMORY_GROUPS, &f->flows);
@@ -301,6 +316,7 @@ create_workers(struct forwarder *f)
 			.wire = f->wire,
 			.host = f->host,
 			.flows = &f->flows,
+			.nat = f->nat,
 			.verdict_seed = { verdict_seed[0], verdict_seed[1] },
 			.main_bell = &f->bell,
 			.quiescent = &f->quiescent.of[i].rounds,
@@ -329,6 +345,7 @@ create_network(struct forwarder *f)
 		.published = &f->net,
 		.listen_port = f->setup->wire.port,
 		.wake = wake_workers,
+		.nat_changed = nat_changed,
 		.context = f,
 	};
 	random_bytes(f->network.seed, sizeof(f->network.seed));
@@ -605,11 +622,25 @@ publish_port_counters(struct forwarder *f)
 	drops[DROP_HOST_MALFORMED] = malformed;
 }
 
+// Flows that are idle for too long make room once no worker looks at them.
+static void
+sweep_nat(struct forwarder *f, struct mono now)
+{
+	if (nat_sweep(f->nat, now, NAT_SWEEP_ROWS) == 0)
+		return;
+	quiescent_wait_workers(&f->quiescent);
+	nat_release(f->nat);
+}
+
 static void
 housekeeping(struct forwarder *f)
 {
 	uint64_t now = mono_now().ns;
 
+	if (now - f->nat_swept_ns >= (uint64_t)NAT_SWEEP_NS) {
+		f->nat_swept_ns = now;
+		sweep_nat(f, (struct mono){ now });
+	}
 	if (now - f->counted_ns >= (uint64_t)COUNTERS_NS) {
 		f->counted_ns = now;
 		publish_port_counters(f);
