@@ -82,32 +82,48 @@ covers(const struct steering_prefix *wide, const struct steering_prefix *narrow)
 	return rest == 0 || ((wide->bytes[n] ^ narrow->bytes[n]) & (0xff00 >> rest) & 0xff) == 0;
 }
 
-// The prefixes around the one that is looked at, the narrowest last.
+// The prefixes around the one that is looked at, the narrowest last, by family.
 struct around {
-	struct steering_prefix of[129];
-	size_t n;
+	struct steering_prefix of[2][129];
+	size_t n[2];
 };
+
+// What the prefixes that were entered say of one that comes behind them.
+static bool
+leads_to_tunnel(struct around *a, const struct steering_prefix *p)
+{
+	unsigned f = p->family == 6;
+
+	while (a->n[f] > 0 && !covers(&a->of[f][a->n[f] - 1], p))
+		a->n[f]--;
+	return a->n[f] > 0 && a->of[f][a->n[f] - 1].redirect;
+}
+
+static void
+enter(struct around *a, const struct steering_prefix *p)
+{
+	unsigned f = p->family == 6;
+
+	if (a->n[f] < sizeof(a->of[f]) / sizeof(a->of[f][0]))
+		a->of[f][a->n[f]++] = *p;
+}
 
 // Those of the rows that say something else than the next wider prefix.
 static size_t
 reduce(const struct shm_prefix_row *rows, size_t n, struct steering_prefix *to)
 {
-	struct around around[2] = {}; // by family
+	struct around around = {};
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		struct around *a = &around[rows[i].family == 6];
 		struct steering_prefix p = { .family = rows[i].family,
 			.len = rows[i].len,
 			.redirect = rows[i].to != SHM_TO_HOST };
 
 		memcpy(p.bytes, rows[i].addr.bytes, sizeof(p.bytes));
-		while (a->n > 0 && !covers(&a->of[a->n - 1], &p))
-			a->n--;
-		if (p.redirect != (a->n > 0 && a->of[a->n - 1].redirect))
+		if (p.redirect != leads_to_tunnel(&around, &p))
 			to[kept++] = p;
-		if (a->n < sizeof(a->of) / sizeof(a->of[0]))
-			a->of[a->n++] = p;
+		enter(&around, &p);
 	}
 	return kept;
 }
@@ -124,25 +140,40 @@ static void delete (struct steering *s, const struct steering_prefix *p)
 	steering_result(s, s->sink.delete_prefix(s->sink.context, p->family, p->bytes, p->len));
 }
 
-// Write those differences that take packets from the workers, or those that give them some.
+/*
+ * In this order.  A row that leaves while a wider one comes that says the same leaves last, so that
+ * its packets never go another way in between.
+ */
+enum step {
+	LOSE,  /* before the tables: exceptions come, what no longer leads to the tunnel leaves */
+	GAIN,  /* after them: what leads to the tunnel comes */
+	LEAVE, /* the rest leaves */
+};
+
 static void
-write_differences(struct steering *s, bool gains)
+write_differences(struct steering *s, enum step step)
 {
 	const struct steering_prefixes *p = &s->prefixes;
+	struct around around = {};
 	size_t i = 0, k = 0;
 
 	while (i < p->n || k < p->n_next) {
-		int diff = i == p->n ? 1 : k == p->n_next ? -1 : compare(&p->rows[i], &p->next[k]);
+		const struct steering_prefix *old = &p->rows[i], *now = &p->next[k];
+		int diff = i == p->n ? 1 : k == p->n_next ? -1 : compare(old, now);
 
-		if (diff < 0) { // leaves: its packets go where the wider one leads, the other way
-			if (p->rows[i].redirect != gains)
-				delete (s, &p->rows[i]);
+		if (diff < 0) {
+			bool is_lost = old->redirect && !leads_to_tunnel(&around, old);
+
+			if (step == (is_lost ? LOSE : LEAVE))
+				delete (s, old);
 			i++;
 			continue;
 		}
-		if ((diff > 0 || p->rows[i].redirect != p->next[k].redirect) &&
-			p->next[k].redirect == gains)
-			put(s, &p->next[k]);
+		if ((diff > 0 || old->redirect != now->redirect) &&
+			step == (now->redirect ? GAIN : LOSE))
+			put(s, now);
+		leads_to_tunnel(&around, now); // what does not cover it is left behind
+		enter(&around, now);
 		i += diff == 0;
 		k++;
 	}
@@ -161,7 +192,7 @@ steering_prefixes_before(struct steering *s, const struct shm_prefix_row *rows, 
 		return;
 	}
 	p->n_next = reduce(rows, n, p->next);
-	write_differences(s, false);
+	write_differences(s, LOSE);
 }
 
 void
@@ -171,7 +202,8 @@ steering_prefixes_after(struct steering *s)
 
 	if (!p->is_pending)
 		return;
-	write_differences(s, true);
+	write_differences(s, GAIN);
+	write_differences(s, LEAVE);
 	free(p->rows);
 	p->rows = p->next;
 	p->n = p->n_next;
