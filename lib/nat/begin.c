@@ -147,14 +147,17 @@ nat_begin_from_tunnel(struct nat *nat,
 		return NULL; // an answer
 	if ((look->flags & NAT_TCP_RST) != 0)
 		return NULL;
-	if (syn_ack == (NAT_TCP_SYN | NAT_TCP_ACK)) { // what it answers was not recorded
-		*ret_verdict = nat_begin_plain(nat, local, look, true, stamp);
-		return NULL;
-	}
 	nat_load_addr(v->family, source, bytes);
 	address = nat_make_address(nat, v->family, bytes);
 	*ret_verdict = NAT_DROP_FULL;
 	if (address == NAT_NONE)
 		return NULL;
+	// It answers a SYN that a mapping let in, or one to the inside endpoint itself, which
+	// should have been recorded.
+	if (syn_ack == (NAT_TCP_SYN | NAT_TCP_ACK) &&
+		nat_find_mapping(nat, look->key, address) == 0) {
+		*ret_verdict = nat_begin_plain(nat, local, look, true, stamp);
+		return NULL;
+	}
 	return begin_translated(nat, local, look, address, stamp, ret_verdict);
 }
