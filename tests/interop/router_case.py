@@ -48,6 +48,12 @@ class RouterCase(Case):
         except lab.LabError:
             return None
 
+    def ready(self, gw, lan):
+        """Sluice's ports are the workers', where that is what is asked for: so that every case is about AF_XDP."""
+        if gw.is_sluice and self.options.driver != "kernel":
+            self.eventually(lambda: router.is_xdp(gw, "eth0", lan.device), 20, f"eth0 and {lan.device} are AF_XDP ports",
+                            lambda: (gw.status() or {}).get("ports"))
+
     def by_workers(self, gw, lan, packets, what, do):
         """Does it, and judges by counters that the workers carried it, and no socket, host interface or kernel."""
         if not gw.is_sluice or self.options.driver == "kernel":

@@ -67,7 +67,7 @@ def found(case, net):
     lan.serve()
     gw, a = start(case, lambda: router.run(net, where, lan), lambda: net.stock("a", up=["--accept-routes"]))
     a.serve()
-    router.wait_xdp(gw, "eth0", "lan0")
+    case.ready(gw, lan)
     for name in ("eth0", "lan0"):
         explained(case, gw, name, "af_xdp")
         case.ok(router.port(gw, name).get("mode") in ("zero copy", "copy", "generic"), f"{name}: its mode is said", router.port(gw, name))
@@ -84,7 +84,7 @@ def queues(case, net):
                      lambda: net.stock("a", up=["--accept-routes"]), lambda: net.stock("b", "cone", version="old", up=["--accept-routes"]))
     for client in (a, b):
         client.serve()
-    router.wait_xdp(gw, "eth0", "lan0")
+    case.ready(gw, lan)
     case.equal([router.port(gw, n).get("queues") for n in ("eth0", "lan0")], [QUEUES, QUEUES], f"{QUEUES} queues each")
     through(case, net, a, lan, f"{QUEUES} queues")
     case.ok(case.reached(b, lan.hosts[0], 4), f"{QUEUES} queues, another client")
@@ -178,8 +178,7 @@ def run_restore(case):
 def in_use(case, net, gw, a, lan):
     for family in FAMILIES:
         case.ok(case.reached(a, lan.hosts[0], family) and case.reached(lan.hosts[0], a, family), f"in use, v{family}")
-    if case.options.driver != "kernel":
-        router.wait_xdp(gw, "eth0", "lan0")
+    case.ready(gw, lan)
 
 
 CASES = {"ports": run_ports, "restore": run_restore}

@@ -22,11 +22,10 @@ def run_sites(case):
         a, b, c = start(case, *(lambda s=s, g=g: router.run(net, *s, snat=False, accept=True, gateway=g)
                                 for s, g in zip(stood, (None, None, "tailscaled"))))
         la, lb, lc = (lan for _, lan in stood)
+        case.ready(a, la)
+        case.ready(b, lb)
         for x, y, gx, gy in ((la, lb, a, b), (la, lc, a, c)):
             join(case, x, y, gx, gy)
-        if a.is_sluice and case.options.driver != "kernel":
-            for gw in (a, b):
-                router.wait_xdp(gw, "eth0", "lan0")
         rate, seconds = 500, 4
 
         def count():
@@ -67,6 +66,7 @@ def run_neighbours(case):
         lan.serve()
         gw, a = start(case, lambda: router.run(net, where, lan), lambda: net.stock("a", up=["--accept-routes"]))
         a.serve()
+        case.ready(gw, lan)
         h1, h2 = lan.hosts
         for family in FAMILIES:
             case.ok(case.reached(a, h1, family) and case.reached(h1, a, family), f"both ways at first, v{family}")

@@ -34,6 +34,7 @@ def run_approve(case):
             said = {r["prefix"]: r for r in gw.tailnet().get("routes") or []}
             case.ok(all(said.get(p, {}).get("advertised") and not said[p].get("approved") for p in lan.prefixes),
                     "status: advertised, not approved", gw.tailnet().get("routes"))
+        case.ready(gw, lan)
         back_and_forth(case, net, gw, a, lan)
         unreachable(case, net, gw, lan)
         approved_by_policy(case, net, gw, a, lan)
@@ -133,6 +134,7 @@ def run_filter(case):
             h.serve(81)
         gw, a, b = start(case, lambda: router.run(net, where, lan), lambda: net.stock("a", up=["--accept-routes"]),
                          lambda: net.stock("b", version="old", up=["--accept-routes"]))
+        case.ready(gw, lan)
         h1, h2 = lan.hosts
         one = [f"{x}:80,{UDP_PORTS}" for x in h1.addresses]
         both = [*one, *(f"{x}:80,{UDP_PORTS}" for x in h2.addresses)]

@@ -17,6 +17,7 @@ def run_mtu(case):
         lan.serve()
         gw, *clients = start(case, lambda: router.run(net, where, lan), *(
             lambda m=m: net.stock(f"c{m}", mtu=m, up=["--accept-routes"]) for m in UNDERLAYS))
+        case.ready(gw, lan)
         for c in (*clients, *([] if gw.is_sluice else [gw])):
             # Otherwise stock programs hand several packets to the kernel as one, which refuses what it would have to fragment.
             c.host.run(f"ethtool -K {c.device} tso off gso off gro off")
@@ -69,6 +70,7 @@ def run_fragments(case):
             serve_echo(h)
         gw, a = start(case, lambda: router.run(net, where, lan), lambda: net.stock("a", up=["--accept-routes"]))
         serve_echo(a)
+        case.ready(gw, lan)
         case.reached(a, lan.hosts[0], 4)
         for snat in (True, False):
             if not snat:

@@ -40,9 +40,7 @@ def run_reach(case):
         for client in (a, b, c):
             client.serve()
             serve_echo(client)
-        if gw.is_sluice and case.options.driver != "kernel":
-            router.wait_xdp(gw, "eth0", "lan0")
-            case.ok(True, "eth0 and lan0 are AF_XDP ports, found by themselves")
+        case.ready(gw, lan)
         for client in (a, b):
             case.ok(client.ping_direct(gw), f"client {client.name} is direct", client.said)
         for snat in (True, False):

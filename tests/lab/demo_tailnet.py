@@ -109,13 +109,13 @@ def keep(net):
     say("   scripts/demo --down             # takes all of it down")
 
 
-def main():
+def main(show=show, description=__doc__, drawing="Headscale and two relays --- wan --- alice, bob, gw"):
     if "--down" in sys.argv:
         return demo.down()
-    options = demo.begin_options(__doc__)
+    options = demo.begin_options(description)
     net = None
     try:
-        say("3. a lab of network namespaces:  Headscale and two relays --- wan --- alice, bob, gw")
+        say(f"3. a lab of network namespaces:  {drawing}")
         missing = tailnet.missing_programs(options, ("new",))
         need(not missing, f"not installed: {', '.join(missing)}; scripts/setup says why")
         net = tailnet.Tailnet(options, "demo")
@@ -124,10 +124,11 @@ def main():
             keep(net)
             net.lab.keep = True
         else:
-            code = net.nodes[-1].stop()
-            need(code == 0, f"sluice run ended with {code}:\n{net.nodes[-1].process.tail()}")
+            for gw in net.nodes:
+                code = gw.stop() if gw.is_sluice and gw.process.alive() else 0
+                need(code == 0, f"sluice run ended with {code}:\n{gw.process.tail()}")
             net.close()
-            say("10. everything is taken down")
+            say("everything is taken down")
         say("OK")
         return 0
     except KeyboardInterrupt:
