@@ -23,6 +23,7 @@
 #include "dataplane/io/io_xdp.h"
 #include "dataplane/keeper/link.h"
 #include "dataplane/link_ports.h"
+#include "dataplane/path/capture.h"
 #include "dataplane/sandbox.h"
 #include "dataplane/table/flow_memory.h"
 #include "dataplane/worker.h"
@@ -51,6 +52,7 @@ struct forwarder {
 	struct shm_sessions *keys;
 	struct flow_memory *flow_memory;
 	struct flow_table flows;
+	struct capture capture;
 	struct nat *nat;
 	struct frame_ledger *ledger; /* NULL: no ports that carry frames */
 	void *packets;
@@ -123,6 +125,14 @@ sessions_changed(void *context)
 }
 
 static void
+set_capture(void *context, const struct shm_cmd_capture *cmd)
+{
+	struct forwarder *f = context;
+
+	capture_set(&f->capture, cmd);
+}
+
+static void
 nat_changed(void *context, const struct shm_net *net)
 {
 	struct forwarder *f = context;
@@ -154,6 +164,9 @@ map_regions(struct forwarder *f)
 	if (err == 0)
 		err = shm_region_map(
 			s->flows_fd, sizeof(*f->flow_memory), true, (void **)&f->flow_memory);
+	if (err == 0)
+		err = shm_region_map(s->capture_fd, sizeof(*f->capture.memory), true,
+			(void **)&f->capture.memory);
 	if (err < 0)
 		return err;
 	if (s->ledger_fd >= 0)
@@ -317,6 +330,7 @@ create_workers(struct forwarder *f)
 			.host = f->host,
 			.flows = &f->flows,
 			.nat = f->nat,
+			.capture = &f->capture,
 			.verdict_seed = { verdict_seed[0], verdict_seed[1] },
 			.main_bell = &f->bell,
 			.quiescent = &f->quiescent.of[i].rounds,
@@ -396,7 +410,7 @@ create_apply(struct forwarder *f)
 		.flows = &f->flows,
 		.network = &f->network,
 		.max_mtu = pkt_capacity(f->setup->frame_len),
-		.calls = { send_keepalive, give_up, sessions_changed, put_event, f },
+		.calls = { send_keepalive, give_up, sessions_changed, put_event, f, set_capture },
 	};
 	random_bytes(f->apply.table_seed, sizeof(f->apply.table_seed));
 	return apply_init(&f->apply); // no thread runs yet: its quiescent wait is over at once

@@ -30,6 +30,7 @@ struct worker_setup {
 	struct port *host;
 	struct flow_table *flows; /* of all workers */
 	struct nat *nat;          /* the same; NULL: no translation */
+	struct capture *capture;  /* of all workers; NULL: nobody captures */
 	uint64_t verdict_seed[2]; /* random */
 	struct doorbell *main_bell;
 	_Atomic uint64_t *quiescent;

@@ -7,6 +7,7 @@
 
 #include "dataplane/path/inbound.h"
 
+#include "dataplane/path/capture.h"
 #include "dataplane/path/outbound.h"
 #include "dataplane/stage/stages.h"
 
@@ -15,11 +16,13 @@ inbound_run(struct worker *w, struct burst *b)
 {
 	keypair_lookup(w, b); // receiver index -> session; other messages to the control plane
 	decrypt(w, b);        // authenticate and open in place, accept the counter
-	source_check(w, b);   // inner source belongs to the peer that sent it
-	acl_inbound(w, b);    // a member of a tailnet: its filter
-	route_inner(w, b);    // ECN, MSS; packets for other peers go to w->to_peers
-	net_route(w, b);      // TTL, MTU; what leaves by a link port goes to w->to_links
-	nat_hairpin(w, b);    // for an inside endpoint after all: back into the tunnel
+	if (capture_is_on(w))
+		capture_burst(w, b, SHM_CAPTURE_FROM_TUNNEL);
+	source_check(w, b); // inner source belongs to the peer that sent it
+	acl_inbound(w, b);  // a member of a tailnet: its filter
+	route_inner(w, b);  // ECN, MSS; packets for other peers go to w->to_peers
+	net_route(w, b);    // TTL, MTU; what leaves by a link port goes to w->to_links
+	nat_hairpin(w, b);  // for an inside endpoint after all: back into the tunnel
 	host_transmit(w, b);
 	nat_inbound(w, &w->to_links); // source NAT
 	link_transmit(w, &w->to_links);

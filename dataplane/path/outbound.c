@@ -5,6 +5,7 @@
 
 #include "dataplane/path/outbound.h"
 
+#include "dataplane/path/capture.h"
 #include "dataplane/stage/cut.h"
 #include "dataplane/stage/stages.h"
 
@@ -12,6 +13,8 @@ void
 outbound_run_with_peer(struct worker *w, struct burst *b)
 {
 	session_select(w, b); // peer -> current session; none: wait, and ask for one
+	if (capture_is_on(w))
+		capture_burst(w, b, SHM_CAPTURE_TO_TUNNEL);
 	encrypt(w, b);        // counter, padding, seal in place, header, outer address
 	relay_transmit(w, b); // peers without a direct path that is known to work
 	wire_transmit(w, b);

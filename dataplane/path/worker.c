@@ -5,12 +5,15 @@
 #include <string.h>
 
 #include "dataplane/io/pkt_ring.h"
+#include "dataplane/path/capture.h"
 #include "dataplane/path/event_ring.h"
 
 void
 drop(struct worker *w, struct pkt *p, enum drop_reason reason)
 {
 	w->counters->drops[reason]++;
+	if (capture_is_on(w))
+		capture_drop(w, p, reason);
 	pool_put(&w->pool, &p, 1);
 }
 

@@ -54,6 +54,7 @@ struct neighbour_wants {
 struct outer_way;
 
 struct nat_worker;
+struct capture;    /* copies of packets: dataplane/path/capture.h */
 struct event_ring; /* events to the main thread: dataplane/path/event_ring.h */
 
 struct worker {
@@ -96,6 +97,7 @@ struct worker {
 	struct pkt_ring *punt;          /* consumer: the main thread */
 	struct doorbell *main_bell;
 
+	struct capture *capture;  /* NULL: nobody captures */
 	struct path_ticks *ticks; /* NULL: nobody measures */
 };
 
