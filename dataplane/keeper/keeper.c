@@ -29,7 +29,7 @@
 #define LOG_TAG "keeper"
 
 #define LOCK_NAME      "dataplane.lock"
-#define CALM_NS        NS_PER_S /* a forwarder that lived this long counts as a fresh start */
+#define CALM_NS        (NS_PER_S / 4) /* a forwarder that lived this long counts as a fresh start */
 #define MAX_PAUSE_MS   2000
 #define HELLO_LIMIT_NS (5 * NS_PER_S) /* whoever connects says hello within */
 
@@ -127,7 +127,7 @@ schedule_restart(struct keeper *k)
 	if (mono_diff_ns(now, k->started) > CALM_NS)
 		k->quick_deaths = 0;
 	// At once the first times, then with growing pauses.
-	pause_ms = k->quick_deaths < 3 ? 0 : INT64_C(20) << (k->quick_deaths - 3);
+	pause_ms = k->quick_deaths < 3 ? 0 : INT64_C(5) << (k->quick_deaths - 3);
 	if (pause_ms > MAX_PAUSE_MS)
 		pause_ms = MAX_PAUSE_MS;
 	if (k->quick_deaths < 16)

@@ -9,6 +9,8 @@
  *     raw KIND IFINDEX NAME   a request as it is given
  *     rows                    print state.ports
  *     pids                    print forwarder's process and how many there were
+ *     kill                    kill -9 the forwarder; prints after how many microseconds its
+ *                             successor was about to begin
  *
  * Every answer is one line that begins with the word of the request.  Ends at the end of input.
  */
@@ -16,6 +18,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +26,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/shm/channel.h"
 #include "lib/shm/region.h"
 
@@ -102,6 +106,21 @@ print_rows(void)
 }
 
 static void
+kill_forwarder(void)
+{
+	const volatile uint32_t *starts = &state->forwarder_starts;
+	struct mono began = mono_now();
+	uint32_t before = *starts;
+
+	if (state->forwarder_pid <= 1 || kill((pid_t)state->forwarder_pid, SIGKILL) < 0)
+		fail("there is no forwarder");
+	while (*starts == before)
+		if (mono_diff_ns(mono_now(), began) > ANSWER_MS * NS_PER_MS)
+			fail("no other forwarder came");
+	printf("kill us %lld\n", (long long)mono_diff_ns(mono_now(), began) / 1000);
+}
+
+static void
 obey(int sock, const char *line)
 {
 	char name[64] = "", more[64] = "";
@@ -119,6 +138,8 @@ obey(int sock, const char *line)
 	else if (strncmp(line, "pids", 4) == 0)
 		printf("pids forwarder %u starts %u\n", state->forwarder_pid,
 			state->forwarder_starts);
+	else if (strncmp(line, "kill", 4) == 0)
+		kill_forwarder();
 	else
 		fail("no such command");
 }
