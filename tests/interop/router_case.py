@@ -92,6 +92,11 @@ def hops(source, address):
     return [m[1] for m in re.finditer(r"(?m)^ *\d+  (\S+)", out)]
 
 
+def stock_in(net):
+    """Hosts whose stock programs are between, for traffic that they may lose."""
+    return [n.host for n in net.nodes if not n.is_sluice]
+
+
 def start(case, *jobs):
     return at_once(lambda job: job(), jobs)
 

@@ -3,7 +3,7 @@
 import os, signal, sys, time
 
 import host_state, lab, router
-from router_case import FAMILIES, start
+from router_case import FAMILIES, start, stock_in
 from tailnet_case import TOOL, traffic
 
 QUEUES = 4
@@ -29,7 +29,7 @@ def carried(case, gw, a, lan, how, by_workers=True, rate=500, seconds=2):
     least = int(rate * seconds * 0.8 / case.options.slow)
 
     def run():
-        flow = traffic(a, lan.hosts[0], rate=rate, flows=16, name=f"{how.split()[0]} ")
+        flow = traffic(a, lan.hosts[0], rate=rate, flows=16, name=f"{how.split()[0]} ", via=stock_in(case.net))
         time.sleep(seconds)
         return flow.stop()
 

@@ -3,7 +3,7 @@
 import sys, time
 
 import lab, router
-from router_case import FAMILIES, ask, download, hops, serve_echo, start
+from router_case import FAMILIES, ask, download, hops, serve_echo, start, stock_in
 from tailnet_case import traffic
 
 SECONDS = 20  # until a change is followed: the kernel asks a silent neighbour again after some of them
@@ -29,7 +29,7 @@ def run_sites(case):
         rate, seconds = 500, 4
 
         def count():
-            flows = [traffic(la.hosts[0], other.hosts[0], rate=rate, name=f"to {other.prefix} ") for other in (lb, lc)]
+            flows = [traffic(la.hosts[0], other.hosts[0], rate=rate, name=f"to {other.prefix} ", via=stock_in(case.net)) for other in (lb, lc)]
             time.sleep(seconds)
             return [f.stop() for f in flows]
 
@@ -90,7 +90,7 @@ def followed(case, a, h, what, **kw):
 
 def steady(case, a, h, what):
     """Nothing is lost once a change was followed."""
-    flow = traffic(a, h, rate=300, name=what.split()[0] + " ")
+    flow = traffic(a, h, rate=300, name=what.split()[0] + " ", via=stock_in(case.net))
     time.sleep(1.5)
     case.perfect(flow.stop(), f"{what}: 0 lost afterwards")
 

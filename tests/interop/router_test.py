@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from tailnet_case import lab, tailnet, traffic
 import router
 import router_host, router_network, router_routes, router_sizes
-from router_case import FAMILIES, RouterCase, ask, download, serve_echo, start
+from router_case import FAMILIES, RouterCase, ask, download, serve_echo, start, stock_in
 from tap import Tap
 
 
@@ -77,7 +77,7 @@ def counted(case, gw, lan, clients, how):
     direct = clients[:2]
 
     def run(who):
-        flows = [traffic(c, h, rate=rate, name=f"{c.name} ") for c, h in zip(who, (*lan.hosts, lan.hosts[0]))]
+        flows = [traffic(c, h, rate=rate, name=f"{c.name} ", via=stock_in(case.net)) for c, h in zip(who, (*lan.hosts, lan.hosts[0]))]
         time.sleep(seconds)
         return [f.stop() for f in flows]
 

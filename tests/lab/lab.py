@@ -375,6 +375,11 @@ class Host:
         v6 = re.search(r"Udp6RcvbufErrors\s+(\d+)", self.run("cat /proc/net/snmp6"))
         return int(udp[1][udp[0].index("RcvbufErrors")]) + (int(v6[1]) if v6 else 0)
 
+    def tunnel_full(self):
+        """Packets that the queue of a stock program's TUN refused."""
+        return sum(int(line.split(":")[1].split()[11]) for line in self.run("cat /proc/net/dev").splitlines()
+                   if line.strip().startswith("tailscale0:"))
+
     def device_drops(self):
         """Packets that the queues of this host's devices refused, and datagrams that found their socket full."""
         found = {}
@@ -958,7 +963,8 @@ class Flow:
 
     run_number = 0
 
-    def __init__(self, source, sink, to, rate, flows, size, seconds=None, name="flow", more=()):
+    def __init__(self, source, sink, to, rate, flows, size, seconds=None, name="flow", more=(), via=()):
+        """via: hosts in between whose stock programs lose what finds their sockets and queues full"""
         lab = source.lab
         with lab.lock:
             Flow.run_number += 1
@@ -969,15 +975,15 @@ class Flow:
             raise LabError("no seqflow found: give --tools DIR or SLUICE_TOOLS")
         self.name = name
         self.rate = rate / getattr(lab.options, "slow", 1)
-        self.sink_host = sink
-        self.full_before = sink.sockets_full() if sink.has_stock_wireguard else 0
+        self.sink_host, self.stock = sink, [h for h in dict.fromkeys((sink, *via)) if h.has_stock_wireguard]
+        self.full_before = self.stock_full()
         self.sink = sink.spawn([tool, "recv", "--port", str(port), "--flows", str(flows)], f"{name}-recv", capture=True)
         wait_for(lambda: "listening" in self.sink.tail(), 5, "seqflow recv")
         words = [tool, "send", "--port", str(port), "--rate", f"{self.rate:g}", "--flows", str(flows), "--size", str(size),
                  "--run", str(run)]
         words += more
         # wireguard-go gives up IPv6 packets whose checksum comes out as 0; that is not what is asked here.
-        if not more and (source.has_zero_sum_fault or lab.options.gateway == "wireguard-go"):
+        if not more and (any(h.has_zero_sum_fault for h in (source, *via)) or lab.options.gateway == "wireguard-go"):
             words += ["--no-zero-sum"]
         for address in to:
             words += ["--to", address]
@@ -1004,8 +1010,12 @@ class Flow:
             self.sink.wait(patience)  # it ends by itself when the goodbyes have come
         except subprocess.TimeoutExpired:
             self.sink.stop()
-        full = self.sink_host.sockets_full() - self.full_before if self.sink_host.has_stock_wireguard else 0
-        return Result(self.name, last_json(self.source), last_json(self.sink), full)
+        got = last_json(self.sink)
+        others = 0 if self.sink_host in self.stock else got["socket_dropped"]
+        return Result(self.name, last_json(self.source), got, self.stock_full() - self.full_before + others)
+
+    def stock_full(self):
+        return sum(h.sockets_full() + h.tunnel_full() for h in self.stock)
 
 
 def last_json(process):
@@ -1019,7 +1029,7 @@ class Result:
     """What became of the packets of one Flow."""
 
     def __init__(self, name, sent, got, sockets_full=0):
-        """sockets_full: what all sockets of the sink's host dropped meanwhile, the stock WireGuard's among them"""
+        """sockets_full: what the sink's socket and those of stock programs on the way dropped meanwhile"""
         self.name, self.raw_sent, self.raw = name, sent, got
         self.sent, self.received = sent["sent"], got["received"]
         # By the sender's own count: the goodbyes may be lost too.
@@ -1059,9 +1069,9 @@ class Result:
 class Traffic:
     """Both directions between two hosts, v4 and v6 in each."""
 
-    def __init__(self, a, a_addresses, b, b_addresses, rate=1000, flows=4, size=200, seconds=None, name=""):
-        self.flows = [Flow(a, b, b_addresses, rate, flows, size, seconds, f"{name}up"),
-                      Flow(b, a, a_addresses, rate, flows, size, seconds, f"{name}down")]
+    def __init__(self, a, a_addresses, b, b_addresses, rate=1000, flows=4, size=200, seconds=None, name="", via=()):
+        self.flows = [Flow(a, b, b_addresses, rate, flows, size, seconds, f"{name}up", via=via),
+                      Flow(b, a, a_addresses, rate, flows, size, seconds, f"{name}down", via=via)]
 
     def stop(self, patience=3):
         for f in self.flows:
