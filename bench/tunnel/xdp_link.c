@@ -221,6 +221,7 @@ xdp_link_flush(struct xdp_link *l)
 	struct xdp_ring *tx = &l->rings[0].tx;
 	unsigned n = 0;
 
+	reap(l); // without room for completions nothing is sent
 	for (; n < MAX_KICKS && xdp_ring_level(tx) > 0 && xdp_ring_wants_kick(tx); n++) {
 		if (sendto(l->fds.socket[0], NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 &&
 			errno != EAGAIN && errno != EBUSY)

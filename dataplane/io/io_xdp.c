@@ -53,8 +53,10 @@ push(struct io_xdp *x, struct xdp_lane *lane)
 
 	if (lane->serves)
 		serve(x, lane);
-	if (xdp_ring_level(&q->rings.tx) > 0)
+	if (xdp_ring_level(&q->rings.tx) > 0) {
+		xdp_reap(x, q); // without room for completions nothing is sent
 		xdp_kick(q);
+	}
 }
 
 static bool
