@@ -43,6 +43,19 @@ shared_port(const struct nat *nat, const struct nat_look *look, int attempt)
 	return (uint16_t)(first + random % (last - first + 1));
 }
 
+// Whether the remote endpoint knows somebody else by this port.  Looked at first, because a row
+// that is made in vain is used up until the sweep comes.
+static bool
+is_taken(const struct nat *nat, const struct nat_look *look, uint32_t address, uint16_t port)
+{
+	uint64_t key[5] = { nat->m->addresses[address].bytes[0],
+		nat->m->addresses[address].bytes[1], look->key[2], look->key[3],
+		(look->key[4] & ~UINT64_C(0xffff)) | port };
+
+	return nat_find_flow(nat, NAT_OUTSIDE, key, nat_hash(nat->secret, NAT_OUTSIDE, key)) !=
+	       NULL;
+}
+
 // A translated flow.  NULL: *ret_verdict says why not.
 static struct nat_flow *
 begin_translated(struct nat *nat,
@@ -68,6 +81,10 @@ begin_translated(struct nat *nat,
 		struct nat_flow *f = NULL;
 
 		make.port = is_shared ? shared_port(nat, look, tries_shared++) : (uint16_t)port;
+		if (is_taken(nat, look, address, make.port)) {
+			is_shared = true;
+			continue;
+		}
 		switch (nat_make_flow(nat, local, &make, &f)) {
 		case NAT_MADE:
 			return f;
