@@ -62,7 +62,9 @@ strip_ethernet(struct pkt *p, const struct net_port *port)
 static bool
 parse(struct pkt *p, struct ip_view *v)
 {
-	if (!ip_parse(p->data, p->len, v))
+	uint16_t type = load_be16(p->data - 2);
+
+	if (!ip_parse(p->data, p->len, v) || (v->family == ADDR_V4) != (type == ETHER_TYPE_IPV4))
 		return false;
 	if (v->family == ADDR_V4 && !checksum_is_valid_ipv4(p->data, v->header_len))
 		return false;
