@@ -27,7 +27,7 @@ import contextlib, dataclasses, json, os, signal, sys, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "report"), os.path.join(HERE, "..", "..", "tests", "lab")]
-import lab, place, ratios, scenario
+import device_place, kernel_threads, lab, ratios, scenario, tailnet_place
 from records import INTERRUPTED, OK, USAGE, BenchError, Run, machine_and_build
 
 PROBE_S = 1.0
@@ -148,7 +148,8 @@ class Comparison:
         self.progress = Progress(s.rounds * len(s.loads) * len(s.devices), own.get("quiet"))
         self.with_tcp = any(load.kind == "tcp" for load in s.loads)
         # Before anything is started: is everything there?
-        self.places = [place.Place(options, s, d, self.with_tcp) for d in s.devices]
+        kind = tailnet_place.TailnetPlace if s.tailnet else device_place.Place
+        self.places = [kind(options, s, d, self.with_tcp) for d in s.devices]
 
     def key(self, load, device, round_number):
         return f"{load.name}/{device.label}/{round_number}"
@@ -159,7 +160,8 @@ class Comparison:
                 "rate_pps": rate, "seconds": load.seconds, "flows": load.flows if load.kind == "udp" else load.streams,
                 "device": at.device.label, "round": round_number, "turn": self.turn(at, round_number), "first": s.devices[0].label,
                 "gateway_cores": list(s.gateway_cores), "generator_cores": list(s.generator_cores), "steered": at.steered,
-                "encrypt_ahead": load.kind == "udp", **at.program}
+                "encrypt_ahead": load.kind == "udp", "frames": s.frames, "tailnet": s.tailnet,
+                "ports": getattr(at, "ports", None), **at.program}
 
     def turn(self, at, round_number):
         n = len(self.places)
@@ -213,7 +215,9 @@ class Comparison:
         busy = sum(cost["cores"][str(c)]["busy_s"] for c in self.scenario.gateway_cores)
         # What our own sockets dropped was carried, and was work: it is not held against the device.
         lost = max(0, r["sum"]["lost"] - r["socket_dropped"])
-        return {"cpu_us_per_packet": cost["cpu_s"] / n * 1e6 if n else None, "core_us_per_packet": busy / n * 1e6 if n else None,
+        system = sum(p["system_s"] for p in cost["processes"].values())
+        return {"kernel_us_per_packet": (cost["kernel_s"] + system) / n * 1e6 if n else None,
+                "cpu_us_per_packet": cost["cpu_s"] / n * 1e6 if n else None, "core_us_per_packet": busy / n * 1e6 if n else None,
                 "delivered_pps": r["delivered_pps"], "delivered_gbps": r["delivered_gbps"], "offered_pps": r["offered_pps"],
                 "loss_ratio": lost / r["sum"]["sent"] if r["sum"]["sent"] else None, "generator_limited": r["generator_limited"],
                 "cost": cost, "trial": r}
@@ -304,11 +308,21 @@ def print_row(trials, load, device, first, width):
     places = ".2f" if load.kind == "udp" else ".3f"
     rates = f"{spreads[2]:,.0f}" if load.kind == "udp" else f"{spreads[2]:.2f}"
     ratio = ratios.against(cost, by_round(trials, load, first, COLUMNS[load.kind][0]))
+    core_ratio = ratios.against(core, by_round(trials, load, first, COLUMNS[load.kind][1]))
     carried = ratios.against(rate, by_round(trials, load, first, COLUMNS[load.kind][2]))
     print(f"  {device.label:{width}} {format(spreads[0], places):24} {format(spreads[1], places):24} {rates:30}", end="")
     if ratio and carried and device is not first:
-        print(f" CPU x {ratio:.2f}{interval_text(ratio)}; rate x {carried:.2f}", end="")
+        print(f" CPU x {ratio:.2f}{interval_text(ratio)}; core x {core_ratio:.2f}; rate x {carried:.2f}", end="")
     print()
+
+
+def print_share(trials, load, device):
+    """Of the CPU time: what the kernel took, in system calls and in the threads that deliver to the device."""
+    kernel, cpu = (by_round(trials, load, device, name) for name in ("kernel_us_per_packet", "cpu_us_per_packet"))
+    shares = ratios.spread([100 * kernel[n] / cpu[n] for n in kernel if kernel[n] is not None and cpu.get(n)])
+    us = ratios.spread(kernel.values())
+    if shares:
+        print(f"      of it the kernel's {us.median:.2f} us/packet: {shares.median:.0f} % ({shares.low:.0f} to {shares.high:.0f})")
 
 
 def loss_and_latency(trials, load, device):
@@ -334,6 +348,7 @@ def print_load(trials, s, load):
     for device in s.devices:
         print_row(trials, load, device, s.devices[0], width)
         if load.kind == "udp":
+            print_share(trials, load, device)
             loss_and_latency(trials, load, device)
             print_threads(trials, load, device)
 
@@ -344,7 +359,8 @@ def print_all(s, trials):
                                    if set(s.gateway_cores) & set(s.generator_cores) else ""))
     for load in s.loads:
         print_load(trials, s, load)
-    print("\nCPU: all processes of the device, user and system; softirqs on their behalf elsewhere are not in it.\n"
+    print("\nCPU: all processes of the device, user and system, and with AF_XDP the kernel's threads that deliver to it; softirqs\n"
+          "on their behalf elsewhere are not in it.\n"
           "core: busy time of the device's cores, softirqs and whatever else ran there included.\n"
           f"95 %: bootstrap interval of the median, from {ratios.BOOTSTRAP_FROM} rounds on.")
 
@@ -400,7 +416,11 @@ def main():
         if not lab.find_program("sluice-bench", os.environ.get("SLUICE_BIN")) and "SLUICE_BENCH" not in os.environ:
             raise BenchError("this script", "it does not know where sluice-bench is", "Start it as `sluice-bench compare`.")
         os.environ.setdefault("SLUICE_BENCH", lab.find_program("sluice-bench", os.environ.get("SLUICE_BIN")) or "")
-        return measure(lab.enter(__doc__, more), own, s)
+        helper = kernel_threads.begin()
+        try:
+            return measure(lab.enter(__doc__, more), own, s)
+        finally:
+            kernel_threads.end(helper)
     except BenchError as e:
         return e.say()
 

@@ -5,6 +5,8 @@
     seconds = 3                     # of each trial
     devices = ["sluice", "wireguard-go", "boringtun"]     # the first is what the others are compared with
     workers = "auto"                # of Sluice
+    frames = true                   # optional: our generator sends and receives single frames (AF_XDP), as a card carries them
+    tailnet = true                  # optional: the device is a subnet router in a tailnet, with source NAT and filter
     [cores]                         # optional: two or more cores are shared out without it
     gateway = [0]
     generator = [1]
@@ -17,18 +19,20 @@
     flows = 4
     overload = [3]                  # and so many times that rate
 
-A device is sluice, wireguard-go or boringtun; NAME@FOLDER is one of another prefix or build folder.  Naming the same one
-twice compares it with itself.
+A device is sluice (its kernel port), sluice-xdp (its AF_XDP ports), wireguard-go or boringtun, in a tailnet sluice,
+sluice-xdp or tailscaled; NAME@FOLDER is one of another prefix or build folder.  Naming the same one twice compares it with
+itself.
 """
 import itertools, os, tomllib
 from dataclasses import dataclass, replace
 
 from records import USAGE, BenchError
 
-KINDS = ("sluice", "wireguard-go", "boringtun")
+KINDS = ("sluice", "sluice-xdp", "wireguard-go", "boringtun")
+TAILNET_KINDS = ("sluice", "sluice-xdp", "tailscaled")
 DIRECTIONS = ("inbound", "outbound", "both")
 TOP = {"title": str, "rounds": int, "seconds": (int, float), "devices": list, "workers": str, "cores": dict, "load": list,
-       "start_pps": (int, float)}
+       "start_pps": (int, float), "frames": bool, "tailnet": bool}
 LOAD = {"kind": str, "direction": (str, list), "size": (int, str, list), "rate": (int, float, str), "flows": int,
         "overload": list, "streams": int, "seconds": (int, float)}
 
@@ -37,7 +41,8 @@ LOAD = {"kind": str, "direction": (str, list), "size": (int, str, list), "rate":
 class Device:
     label: str
     kind: str
-    folder: str | None  # None: where this program lies, or where stock programs are
+    folder: str | None    # None: where this program lies, or where stock programs are
+    driver: str = "auto"  # of Sluice
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class Scenario:
     generator_cores: tuple
     workers: str
     start_pps: float
+    frames: bool
+    tailnet: bool
 
 
 def wrong(path, what, advice):
@@ -92,18 +99,22 @@ def check_names(path, table, known, where):
     for name, value in table.items():
         if name not in known:
             raise wrong(path, f"{where} has no \"{name}\"", f"It may have: {', '.join(known)}.")
-        if not isinstance(value, known[name]) or isinstance(value, bool):
+        if not isinstance(value, known[name]) or isinstance(value, bool) != (known[name] is bool):
             raise wrong(path, f"{where}: {name} = {value!r} is of the wrong kind", "bench/compare/scenarios/ has examples.")
 
 
-def read_device(path, text, before):
+def read_device(path, text, before, kinds):
     kind, _, folder = str(text).partition("@")
-    if kind not in KINDS:
-        raise wrong(path, f"there is no device {text!r}", f"There are: {', '.join(KINDS)}; NAME@FOLDER for another build.")
+    if kind not in kinds:
+        raise wrong(path, f"there is no device {text!r}", f"There are: {', '.join(kinds)}; NAME@FOLDER for another build.")
     if folder and not os.path.isdir(os.path.expanduser(folder)):
         raise wrong(path, f"{text}: there is no folder {folder}", "Name the prefix or build folder that has the program.")
     same = sum(d.label.split("#")[0] == text for d in before)
-    return Device(text + (f"#{same + 1}" if same else ""), kind, os.path.abspath(os.path.expanduser(folder)) if folder else None)
+    label = text + (f"#{same + 1}" if same else "")
+    folder = os.path.abspath(os.path.expanduser(folder)) if folder else None
+    if kind == "sluice-xdp":
+        return Device(label, "sluice", folder, "af_xdp")
+    return Device(label, kind, folder, "kernel" if kind == "sluice" else "auto")
 
 
 def as_list(value):
@@ -172,7 +183,7 @@ def read(path):
     check_names(path, t, TOP, "it")
     devices = []
     for text in t.get("devices", []):
-        devices.append(read_device(path, text, devices))
+        devices.append(read_device(path, text, devices, TAILNET_KINDS if t.get("tailnet") else KINDS))
     seconds = t.get("seconds", 3)
     loads = [load for table in t.get("load", []) for load in read_loads(path, table, seconds)]
     if len(devices) < 2 or not loads:
@@ -181,4 +192,5 @@ def read(path):
         raise wrong(path, "a load is in it twice", "More trials of it are more rounds.")
     gateway, generator = share_out(path, t.get("cores"))
     return Scenario(t.get("title", os.path.basename(path)), number(path, "rounds", t.get("rounds", 5), 1, 1000), tuple(devices),
-                    tuple(loads), gateway, generator, t.get("workers", "auto"), number(path, "start_pps", t.get("start_pps", 200e3), 100, 1e7))
+                    tuple(loads), gateway, generator, t.get("workers", "auto"), number(path, "start_pps", t.get("start_pps", 200e3), 100, 1e7),
+                    t.get("frames", False), t.get("tailnet", False))

@@ -8,6 +8,8 @@ sampled at the timer tick: busy is what is left of the time that passed.
 """
 import os, time
 
+import kernel_threads
+
 HZ = os.sysconf("SC_CLK_TCK")
 FEW = 5
 PROCESS_CLOCK = 2  # CPUCLOCK_SCHED of include/linux/posix-timers.h: nanoseconds of a whole process, ended threads too
@@ -58,25 +60,27 @@ def cores_s():
 class Spent:
     """Begins to count when it is made; end() says what was spent since."""
 
-    def __init__(self, pids, cores):
-        """pids: {role: pid}"""
-        self.pids, self.which = pids, cores
+    def __init__(self, pids, cores, kernel=()):
+        """pids: {role: pid}; kernel: pids of the kernel's threads that deliver to it"""
+        self.pids, self.which, self.kernel = pids, cores, list(kernel)
         self.before = self.look()
 
     def look(self):
-        return (time.monotonic(), {r: (process_s(p), user_system_s(p), threads_s(p)) for r, p in self.pids.items()}, cores_s())
+        threads = kernel_threads.spent(self.kernel) if self.kernel else {}
+        return (time.monotonic(), sum(threads.values()), {r: (process_s(p), user_system_s(p), threads_s(p)) for r, p in self.pids.items()}, cores_s())
 
     def end(self):
-        """{"cpu_s", "wall_s", "processes": {role: {cpu_s, user_s, system_s, threads: {name: s}}}, "cores": {core: ...}};
-        None where a process ended meanwhile."""
-        (t0, old, cores0), (t1, new, cores1) = self.before, self.look()
+        """{"cpu_s", "kernel_s", "wall_s", "processes": {role: {cpu_s, user_s, system_s, threads: {name: s}}},
+        "cores": {core: ...}}; kernel_s: of the kernel's threads, a part of cpu_s.  None where a process ended meanwhile."""
+        (t0, kernel0, old, cores0), (t1, kernel1, new, cores1) = self.before, self.look()
         processes = {}
         for role, (cpu, (user, system), threads) in new.items():
             if cpu is None or old[role][0] is None:
                 return None
             processes[role] = {"cpu_s": round(cpu - old[role][0], 6), "user_s": round(user - old[role][1][0], 3),
                                "system_s": round(system - old[role][1][1], 3), "threads": by_name(threads, old[role][2])}
-        return {"cpu_s": round(sum(p["cpu_s"] for p in processes.values()), 6), "wall_s": round(t1 - t0, 6),
+        kernel = kernel1 - kernel0
+        return {"cpu_s": round(sum(p["cpu_s"] for p in processes.values()) + kernel, 6), "kernel_s": round(kernel, 6), "wall_s": round(t1 - t0, 6),
                 "processes": processes, "cores": {str(c): core_row(t1 - t0, cores0[c], cores1[c]) for c in cores1 if c in cores0}}
 
 

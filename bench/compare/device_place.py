@@ -6,12 +6,13 @@
 
 Each device has namespaces of its own, so that all of them stand ready and take turns within seconds; who is not asked
 is idle.  Cores: the gateway's processes are bound to theirs, everything else to the others, and what a side receives is
-handled on that side's core (RPS), as if the two were machines.  Otherwise the kernel runs the receiver's part in the
-sender's context, and the gateway would be charged for its neighbour's work.
+handled on that side's core (RPS; with AF_XDP by threads of the kernel, kernel_threads.py), as if the two were machines.
+Otherwise the kernel runs the receiver's part in the sender's context, and the gateway would be charged for its neighbour's
+work.
 """
-import hashlib, json, os, subprocess, types
+import contextlib, hashlib, json, os, subprocess, time, types
 
-import lab
+import kernel_threads, lab
 from records import BenchError
 from spent import Spent
 
@@ -51,7 +52,7 @@ def version_of(program):
 def options_of(options, device):
     """What the lab is to use for this device."""
     own = types.SimpleNamespace(**vars(options))
-    own.gateway = device.kind
+    own.gateway, own.driver = device.kind, device.driver
     if device.folder:
         setattr(own, "bin" if device.kind == "sluice" else "peers", device.folder)
     return own
@@ -60,7 +61,8 @@ def options_of(options, device):
 def program_of(options, device):
     """Where the device's program is; BenchError where it is not."""
     programs = lab.Programs(options_of(options, device))
-    path = programs.sluice if device.kind == "sluice" else programs.peers[device.kind]
+    path = programs.sluice if device.kind == "sluice" else programs.peers.get(device.kind) or \
+        lab.find_program(device.kind, device.folder or options.peers)
     if path is None:
         folder = device.folder or (options.bin if device.kind == "sluice" else options.peers)
         advice = "Give its prefix or build folder with --bin, or as sluice@FOLDER." if device.kind == "sluice" else \
@@ -91,7 +93,8 @@ class Place:
     def __init__(self, options, scenario, device, with_tcp):
         self.options, self.scenario, self.device, self.with_tcp = options_of(options, device), scenario, device, with_tcp
         program = program_of(options, device)
-        self.program = {"program": program, "version": version_of(program),
+        self.threads = {}  # of the kernel, which deliver to the device: {pid: name}
+        self.program = {"program": program, "version": version_of(program), "driver": device.driver,
                         "id": file_id(dataplane_of(program) if device.kind == "sluice" else program)}
 
     def __enter__(self):
@@ -120,47 +123,98 @@ class Place:
         self.stock = site.peer("wireguard-go", keepalive=25) if self.with_tcp else None
         if self.device.kind == "sluice":
             site.gateway.workers = self.scenario.workers
-        self.steered = self.steer()
-        try:
-            with Cores(self.scenario.gateway_cores):
-                site.gateway.start()
-        except lab.LabError as e:
-            raise BenchError(f"{self.device.label} does not start", str(e), "Try it alone; its log is above.") from None
+        self.sides = ([(site.gw, "wan0"), (site.gw, "lan0")], [(site.wan, "to-gw"), (site.lan, "eth0")])
+        with self.steered_start():
+            site.gateway.start()
         if self.stock:
             self.stock.start()
             self.stock.host.ping_until(lab.LAN_HOST[0], 15)
             site.lan.spawn("iperf3 -s", "iperf3")
 
-    def steer(self):
-        """True if each side's packets are handled on its own cores."""
-        masks = [f"{sum(1 << c for c in cores):x}" for cores in (self.scenario.gateway_cores, self.scenario.generator_cores)]
-        if masks[0] == masks[1]:
-            return False
-        site, codes = self.site, []
-        for host, device, mask in ((site.gw, "wan0", masks[0]), (site.gw, "lan0", masks[0]), (site.wan, "to-gw", masks[1]),
-                                   (site.lan, "eth0", masks[1])):
-            codes.append(host.try_run(["sh", "-c", f"echo {mask} >/sys/class/net/{device}/queues/rx-0/rps_cpus"])[0])
-        return not any(codes)
+    @contextlib.contextmanager
+    def steered_start(self):
+        """Within it the gateway is started, on its cores; each side's packets are handled on that side's."""
+        gateway, generator = self.scenario.gateway_cores, self.scenario.generator_cores
+        self.steered = set(gateway) != set(generator) and self.spread(self.sides[0], gateway) and self.spread(self.sides[1], generator)
+        before = kernel_threads.listed()
+        if self.scenario.frames and self.steered:
+            for host, device in self.sides[1]:
+                # Delivery with GRO is such as threads can do, and stays when a program comes and goes.
+                host.try_run(f"ethtool -K {device} gro on")
+                self.deliver_by_thread(host, device)
+            kernel_threads.pin(self.added(before), generator)
+            before = kernel_threads.listed()
+        try:
+            with Cores(gateway):
+                yield
+        except lab.LabError as e:
+            raise BenchError(f"{self.device.label} does not start", str(e), "Try it alone; its log is above.") from None
+        if self.is_xdp():
+            self.wait_for_ports()
+            self.steered = all([self.deliver_by_thread(host, device) for host, device in self.sides[0]]) and self.steered
+            self.threads = self.added(before)
+            kernel_threads.pin(self.threads, gateway)
+
+    def is_xdp(self):
+        return self.device.driver == "af_xdp"
+
+    @staticmethod
+    def added(before):
+        return {pid: name for pid, name in kernel_threads.listed().items() if pid not in before}
+
+    @staticmethod
+    def deliver_by_thread(host, device):
+        return host.try_run(["sh", "-c", f"echo 1 >/sys/class/net/{device}/threaded"])[0] == 0
+
+    @staticmethod
+    def spread(side, cores):
+        """True if what these devices receive is handled on these cores."""
+        mask = f"{sum(1 << c for c in cores):x}"
+        return not any([host.try_run(["sh", "-c", f"for q in /sys/class/net/{device}/queues/rx-*; do echo {mask} >$q/rps_cpus; done"])[0]
+                        for host, device in side])
+
+    def wait_for_ports(self):
+        """Until both of the device's interfaces are AF_XDP ports."""
+        names = [device for _, device in self.sides[0]]
+        end = time.monotonic() + 20
+        while True:
+            ports = {p["name"]: p for p in (self.gateway().status() or {}).get("ports", [])}
+            if all(ports.get(n, {}).get("driver") == "af_xdp" for n in names):
+                self.ports = {n: {k: ports[n].get(k) for k in ("driver", "mode", "queues", "note")} for n in names}
+                return
+            if time.monotonic() > end:
+                raise BenchError(f"{self.device.label}: {', '.join(names)}", f"they are no AF_XDP ports: {ports}",
+                                 "`sluice status --ports` says why.")
+            time.sleep(0.2)
+
+    def gateway(self):
+        return self.site.gateway
 
     def pids(self):
-        return self.site.gateway.pids()
+        return self.gateway().pids()
 
     def spent(self):
-        return Spent(self.pids(), self.scenario.gateway_cores)
+        return Spent(self.pids(), self.scenario.gateway_cores, self.threads)
 
     # ---- UDP ----
 
+    def ends(self):
+        """The words that say where our generator's ends are."""
+        site = self.site
+        return ["--device", f"{lab.GW_OUTER[0]}:{lab.PORT}", "--device-key", site.gateway.public, "--key", self.key,
+                "--inner", INNER[0], "--tunnel-netns", f"/run/netns/{site.wan.ns}", "--clear", lab.LAN_HOST[0],
+                "--clear-netns", f"/run/netns/{site.lan.ns}", *(["--tunnel-xdp", "to-gw", "--clear-xdp", "eth0"]
+                                                               if self.scenario.frames else [])]
+
     def words(self, bench, load, rate, seconds):
-        site, cores = self.site, self.scenario.generator_cores
-        return [bench, "generate", "--device", f"{lab.GW_OUTER[0]}:{lab.PORT}", "--device-key", site.gateway.public,
-                "--key", self.key, "--inner", INNER[0], "--tunnel-netns", f"/run/netns/{site.wan.ns}", "--clear", lab.LAN_HOST[0],
-                "--clear-netns", f"/run/netns/{site.lan.ns}", "--direction", load.direction, "--size", load.size, "--flows",
-                str(load.flows), "--rate", f"{rate:.0f}" if rate else "max", "--seconds", f"{seconds:g}", "--drain", f"{DRAIN_S:g}",
+        cores = self.scenario.generator_cores
+        return [bench, "generate", *self.ends(), "--direction", load.direction, "--size", load.size, "--flows", str(load.flows),
+                "--rate", f"{rate:.0f}" if rate else "max", "--seconds", f"{seconds:g}", "--drain", f"{DRAIN_S:g}",
                 "--cores", f"{cores[0]},{cores[-1]}", "--ahead", "--json", "--quiet"]
 
     def generate(self, bench, load, rate, seconds):
         """(result of a trial of `sluice-bench generate`, what the gateway spent)"""
-        spent = self.spent()
+        before, spent = self.books(), self.spent()
         child = subprocess.Popen(self.words(bench, load, rate, seconds), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                  start_new_session=True)
         try:
@@ -178,7 +232,20 @@ class Place:
         if cost is None:
             raise BenchError(f"{self.device.label}: {load}", "a process of the device ended during the trial",
                              "Its own words:\n" + self.log_of_gateway())
+        cost["books"] = {k: v - before.get(k, 0) for k, v in self.books().items() if v != before.get(k, 0)}
         return json.loads(out)[0]["result"], cost
+
+    def books(self):
+        """What Sluice's ports have counted, and its drops by reason: so that a trial shows which way its packets took."""
+        if self.device.kind != "sluice":
+            return {}
+        status, found = self.gateway().status() or {}, {}
+        for p in status.get("ports", []):
+            found.update({f"{p['name']} {k}": v for k, v in p.items() if isinstance(v, int) and k not in ("mtu", "queues", "row")})
+        drops = status.get("drops", {})
+        found.update({f"drop {k}": v for k, v in drops.items() if isinstance(v, int)} if isinstance(drops, dict) else
+                     {f"drop {d.get('reason', d.get('name'))}": d.get("packets", d.get("count", 0)) for d in drops})
+        return found
 
     def log_of_gateway(self):
         gateway = self.site.gateway
