@@ -110,7 +110,7 @@ static const struct config_option options[] = {
 		.type = &value_interfaces,
 		STORED(config_gateway, ports),
 		.help = "interfaces that carry frames for us, in place of those found by the "
-	                "default "
+			"default "
 			"route and the advertised subnets",
 		.example = "[eth0, lan0]",
 	},

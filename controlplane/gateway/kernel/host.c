@@ -25,8 +25,7 @@
 #define BUSY_NS        (500 * NS_PER_MS)
 #define LOOK_SHARE     10 /* at most this part of the time goes into looking */
 #define RETRY_NS       (5 * NS_PER_S)
-#define SERVE_WAIT_NS  (5 * NS_PER_S) /* for the data plane to say which ports it serves */
-#define LAST_PRIORITY  32765          /* of a rule that comes before `main` */
+#define LAST_PRIORITY  32765 /* of a rule that comes before `main` */
 
 static int
 check_options(const struct host_options *o)
@@ -299,6 +298,7 @@ look(struct host *h, bool from_apply)
 	err = first_error(err, host_table_look(h));
 	err = first_error(err, host_nat_look(h));
 	err = first_error(err, host_forward_look(h));
+	err = first_error(err, host_rest_look(h));
 
 	h->looked = mono_now();
 	h->look_ns = mono_diff_ns(h->looked, begun);
@@ -542,8 +542,6 @@ copy_desired(struct host *h, const struct host_desired *d)
 	}
 	free(h->wish.advertised);
 	h->wish = wish;
-	if (!h->has_desired)
-		h->served_due = mono_add_ns(mono_now(), SERVE_WAIT_NS);
 	free(h->addresses);
 	h->addresses = addresses;
 	h->n_addresses = d->n_addresses;
@@ -604,8 +602,8 @@ host_network(const struct host *h)
 static bool
 same_served(const struct host *h, const uint32_t *ifindexes, size_t n)
 {
-	return h->is_served_known && n == h->n_served &&
-	       memcmp(ifindexes, h->served, n * sizeof(*ifindexes)) == 0;
+	return n == h->n_served &&
+	       (n == 0 || memcmp(ifindexes, h->served, n * sizeof(*ifindexes)) == 0);
 }
 
 int
@@ -615,7 +613,6 @@ host_serve_ports(struct host *h, const uint32_t *ifindexes, size_t n)
 		n = SHM_MAX_PORTS;
 	if (same_served(h, ifindexes, n))
 		return 0;
-	h->is_served_known = true;
 	h->n_served = n;
 	if (n > 0)
 		memcpy(h->served, ifindexes, n * sizeof(*ifindexes));

@@ -173,8 +173,8 @@ struct network *host_network(const struct host *host);
 
 /*
  * Which interfaces the data plane serves with AF_XDP now; all others are the kernel's: its
- * forwarding, its masquerade.  Until the first call, ports that are wanted count as served for
- * some seconds, so that nothing is switched on only to be switched off again.
+ * forwarding, its masquerade.  A port that has just become wanted counts as served for two seconds,
+ * so that nothing is switched on only to be switched off again.
  * 0, or the first error of changing the host; the rest was tried.
  */
 [[nodiscard]] int host_serve_ports(struct host *host, const uint32_t *ifindexes, size_t n);

@@ -71,14 +71,12 @@ add_addresses(const struct host *h, struct nf_table *t)
 }
 
 static void
-fill_table(struct host *h, struct nf_table *t)
+fill_table(struct host *h, bool forwards, struct nf_table *t)
 {
-	bool undecided, forwards = host_kernel_forwards(h, &undecided);
-
 	memset(t, 0, sizeof(*t));
 	nf_table_name(h->interface, t->name);
 	snprintf(t->tun, sizeof(t->tun), "%s", h->interface);
-	if (forwards && !undecided)
+	if (forwards)
 		add_masquerades(h, t);
 	if (h->wish.nat_port_first != 0) {
 		t->port_first = h->wish.nat_port_first;
@@ -155,11 +153,15 @@ int
 host_nat_look(struct host *h)
 {
 	struct nf_table table;
+	bool undecided, forwards;
 	int err;
 
 	if (!h->has_desired || h->network == NULL)
 		return 0;
-	fill_table(h, &table);
+	forwards = host_kernel_forwards(h, &undecided);
+	if (undecided)
+		return 0; // what is there stays until then
+	fill_table(h, forwards, &table);
 	err = reserve(h, &table);
 	return first_error(err, follow_table(h, &table));
 }

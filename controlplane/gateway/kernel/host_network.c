@@ -13,7 +13,8 @@
 #include "controlplane/gateway/kernel/network_make.h"
 #include "lib/base/err.h"
 
-#define MAX_PINS (NEIGHBOURS_MAX / 2) /* gateways that are always looked after */
+#define SERVE_WAIT_NS (2 * NS_PER_S)       /* for the data plane to open a port */
+#define MAX_PINS      (NEIGHBOURS_MAX / 2) /* gateways that are always looked after */
 
 /* --- links --- */
 
@@ -187,6 +188,7 @@ static void
 choose_ports(struct host *h, const struct links *l, struct network *n)
 {
 	const struct choice choice = { .driver = h->wish.driver,
+		.is_resting = host_is_resting(h),
 		.names = h->wish.names,
 		.n_names = h->wish.n_names,
 		.links = l->list,
@@ -301,6 +303,15 @@ follow_neighbours(struct host *h)
 	return err;
 }
 
+// What is new to the data plane it has yet to open.
+static void
+wait_for_new_ports(struct host *h, const struct network *n)
+{
+	for (size_t i = 0; i < n->n_ports; i++)
+		if (n->ports[i].is_wanted && wanted_port(h, n->ports[i].ifindex) == NULL)
+			h->served_due = mono_add_ns(mono_now(), SERVE_WAIT_NS);
+}
+
 static int
 take_over(struct host *h, struct network *n)
 {
@@ -308,6 +319,7 @@ take_over(struct host *h, struct network *n)
 		network_put(n);
 		return 0;
 	}
+	wait_for_new_ports(h, n);
 	n->serial = h->network != NULL ? h->network->serial + 1 : 1;
 	network_put(h->network);
 	h->network = n;
@@ -365,8 +377,7 @@ host_kernel_forwards(const struct host *h, bool *ret_undecided)
 	}
 	for (size_t i = 0; i < h->lans.n; i++)
 		all_served = all_served && host_is_served(h, h->lans.ifindex[i]);
-	*ret_undecided =
-		has_wanted && !h->is_served_known && mono_diff_ns(mono_now(), h->served_due) < 0;
+	*ret_undecided = has_wanted && !all_served && mono_diff_ns(mono_now(), h->served_due) < 0;
 	return !has_wanted || !all_served || h->lans.has_others;
 }
 

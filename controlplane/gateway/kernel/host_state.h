@@ -9,6 +9,7 @@
  *     host_table.c     our table and our rules
  *     host_nat.c       the packet filter's table, reserved ports
  *     host_forward.c   sysctls
+ *     host_rest.c      what is put back while nothing is wanted
  * Each reads what is there, changes what differs, and can be run again at any time.  Below them
  * is host_sysctl.c, which changes a sysctl through the journal; nothing calls upwards.
  */
@@ -94,8 +95,7 @@ struct host {
 	struct host_wish wish;
 
 	/* which interfaces the data plane serves */
-	bool is_served_known;
-	struct mono served_due; /* when it is taken for granted that it serves none */
+	struct mono served_due; /* until then it may still open what is wanted */
 	uint32_t served[SHM_MAX_PORTS];
 	size_t n_served;
 
@@ -114,6 +114,7 @@ struct host {
 	struct host_ways default_v4; /* interfaces with an IPv4 default route */
 	enum host_forwarding forwarding_v4;
 	enum host_forwarding forwarding_v6;
+	bool has_rested;      /* put back, since nothing is wanted */
 	bool switched_off[2]; /* forwarding, by us: who switches it on then is not us */
 	struct host_sight sight;
 	struct network *network; /* NULL: none yet */
@@ -139,6 +140,10 @@ struct host {
 [[nodiscard]] int host_network_look(struct host *h);
 [[nodiscard]] int host_nat_look(struct host *h);
 [[nodiscard]] int host_forward_look(struct host *h);
+[[nodiscard]] int host_rest_look(struct host *h);
+
+/* Neither addresses nor prefixes are wanted: the gateway is in no tailnet, or left it. */
+bool host_is_resting(const struct host *h);
 
 /* --- host_mirror.c --- */
 void host_sight_fini(struct host_sight *sight);
@@ -146,8 +151,8 @@ void host_sight_fini(struct host_sight *sight);
 /* --- host_network.c --- */
 bool host_is_served(const struct host *h, uint32_t ifindex); /* by the data plane */
 /*
- * Whether some subnet is left to the kernel to forward to.  While the data plane has not yet said
- * what it serves, nothing is decided: ret_undecided.
+ * Whether some subnet is left to the kernel to forward to.  While the data plane may still be
+ * opening a port, nothing is decided: ret_undecided.
  */
 bool host_kernel_forwards(const struct host *h, bool *ret_undecided);
 

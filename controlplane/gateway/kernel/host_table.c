@@ -372,6 +372,21 @@ change_table(struct host *h)
 	return err;
 }
 
+static struct rule_row
+own_rule(const struct host *h, uint8_t family)
+{
+	return (struct rule_row){
+		.family = family,
+		.action = FR_ACT_TO_TBL,
+		.protocol = HOST_ROUTE_PROTOCOL,
+		.priority = h->rule_priority,
+		.table = h->table,
+		.mark = h->mark,
+		.mask = h->mark,
+		.inverted = true,
+	};
+}
+
 static int
 add_rule(struct host *h, uint8_t family)
 {
@@ -382,16 +397,7 @@ add_rule(struct host *h, uint8_t family)
 		.priority = h->rule_priority,
 		.mark = h->mark,
 	};
-	struct rule_row rule = {
-		.family = family,
-		.action = FR_ACT_TO_TBL,
-		.protocol = HOST_ROUTE_PROTOCOL,
-		.priority = h->rule_priority,
-		.table = h->table,
-		.mark = h->mark,
-		.mask = h->mark,
-		.inverted = true,
-	};
+	struct rule_row rule = own_rule(h, family);
 	struct message m;
 	int err;
 
@@ -411,6 +417,27 @@ add_rule(struct host *h, uint8_t family)
 	return 0;
 }
 
+static int
+remove_rule(struct host *h, uint8_t family)
+{
+	struct rule_row rule = own_rule(h, family);
+	struct message m;
+	int err;
+
+	if (!h->rule_there[family == ADDR_V6])
+		return 0;
+	err = netlink_change(&h->nl, message_rule(&m, RTM_DELRULE, 0, &rule));
+	if (err == 0)
+		h->rule_there[family == ADDR_V6] = false;
+	return err == -ENOENT ? 0 : err;
+}
+
+static int
+follow_rule(struct host *h, uint8_t family)
+{
+	return host_is_resting(h) ? remove_rule(h, family) : add_rule(h, family);
+}
+
 int
 host_table_look(struct host *h)
 {
@@ -422,9 +449,9 @@ host_table_look(struct host *h)
 		err = read_table(h);
 	if (h->in_kernel_known)
 		err = first_error(err, change_table(h));
-	err = first_error(err, add_rule(h, ADDR_V4));
+	err = first_error(err, follow_rule(h, ADDR_V4));
 	if (h->has_v6)
-		err = first_error(err, add_rule(h, ADDR_V6));
+		err = first_error(err, follow_rule(h, ADDR_V6));
 	if (h->n_foreign_routes > 0)
 		notes_add(&h->notes,
 			"table %u also has %zu routes that are not ours: choose another table in "

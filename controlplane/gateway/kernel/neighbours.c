@@ -120,6 +120,8 @@ say(struct neighbours *n, struct entry *e, uint8_t state, const uint8_t mac[stat
 		mac = no_mac;
 	if (e->said.state == state && memcmp(e->said.mac, mac, 6) == 0)
 		return;
+	if (e->said.state == SHM_NEIGHBOUR_REACHABLE)
+		e->wanted = mono_now(); // it was in use: the time to come back begins now
 	e->said.state = state;
 	memcpy(e->said.mac, mac, 6);
 	if (n->setup.changed != NULL)

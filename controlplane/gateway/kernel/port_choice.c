@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controlplane/gateway/kernel/device.h"
 #include "controlplane/gateway/kernel/network_make.h"
 
 struct choosing {
@@ -59,6 +60,7 @@ fill_port(struct network_port *p, const struct link_row *link)
 	p->mtu = link->mtu;
 	p->up = link->up;
 	p->carrier = link->carrier;
+	p->fills_checksum = device_fills_checksum("", link->kind);
 	p->n_queues = link->n_rx_queues > 0 && link->n_rx_queues <= UINT16_MAX
 	                      ? (uint16_t)link->n_rx_queues
 	                      : 1;
@@ -274,14 +276,15 @@ decide(struct choosing *g)
 	for (size_t i = 0; i < g->network->n_ports; i++) {
 		struct network_port *p = &g->network->ports[i];
 
-		p->is_wanted = c->driver == CONFIG_DRIVER_AF_XDP ||
-		               (c->driver == CONFIG_DRIVER_AUTO && routes_for_others);
-		if (p->is_wanted)
-			continue;
-		snprintf(p->why, sizeof(p->why), "%s",
-			c->driver == CONFIG_DRIVER_KERNEL
-				? "dataplane.driver is kernel"
-				: "no subnet is advertised and dataplane.ports names none");
+		p->is_wanted = !c->is_resting &&
+		               (c->driver == CONFIG_DRIVER_AF_XDP ||
+				       (c->driver == CONFIG_DRIVER_AUTO && routes_for_others));
+		if (!p->is_wanted)
+			snprintf(p->why, sizeof(p->why), "%s",
+				c->is_resting ? "the gateway is down"
+				: c->driver == CONFIG_DRIVER_KERNEL
+					? "dataplane.driver is kernel"
+					: "no subnet is advertised and dataplane.ports names none");
 	}
 }
 

@@ -20,6 +20,7 @@ struct choice_link {
 
 struct choice {
 	enum config_driver driver;
+	bool is_resting;                           /* the gateway is down: nothing is wanted */
 	const char (*names)[CONFIG_INTERFACE_LEN]; /* dataplane.ports; n_names 0: none given */
 	size_t n_names;
 	const struct choice_link *links;
