@@ -105,6 +105,9 @@ member_on_map(void *context,
 	int err;
 
 	take_clock(m, response);
+	if (response->node == NULL &&
+		(response->packet_filter != NULL || response->packet_filters != NULL))
+		member_policy_arrived(m);
 	if (first)
 		netmap_begin_stream(&m->map);
 	err = netmap_apply(&m->map, response, member_wall(m), &changes);

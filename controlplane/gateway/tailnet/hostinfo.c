@@ -274,6 +274,15 @@ own_facts_set_net_info(struct own_facts *own, const struct net_info *info)
 }
 
 bool
+own_facts_wobble(struct own_facts *own)
+{
+	if (own->info.net_info == NULL || own->net.n_latencies == 0)
+		return false;
+	own->latencies[0].latency_us ^= 1;
+	return true;
+}
+
+bool
 own_facts_refresh(struct own_facts *own)
 {
 	read_host_name(own); // info.hostname points there, unless it was set

@@ -38,6 +38,10 @@ struct netcheck_report;
 bool own_facts_set_report(struct own_facts *own,
 	const struct netcheck_report *report,
 	int32_t home_region);
+/*
+ * Make the first latency another by a microsecond, which matters to nobody; false: there is none.
+ */
+bool own_facts_wobble(struct own_facts *own);
 /* The host's name may be another: read it again. */
 bool own_facts_refresh(struct own_facts *own);
 

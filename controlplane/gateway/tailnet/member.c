@@ -138,6 +138,7 @@ do_due(struct member *m)
 	if (m->client != NULL)
 		take_earlier(&at, coord_client_tick(m->client, m->now));
 	take_earlier(&at, member_requests_due(m));
+	take_earlier(&at, member_ask_self_due(m));
 	take_earlier(&at, map_cache_tick(m->cache, &m->map, m->now));
 	return at;
 }

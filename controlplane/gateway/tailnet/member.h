@@ -99,6 +99,15 @@ void member_host(struct member *m, struct host_desired *ret_desired);
 
 /* A line of a client.  True: it is about the tailnet, and answered, now or later. */
 bool member_request(struct member *m, uint32_t client, const json_t *request, struct mono now);
+/*
+ * The node key of the machine that the request's "target" names, by address, name or key.  False:
+ * there is none, and the client was told.
+ */
+[[nodiscard]] bool member_find_target(struct member *m,
+	uint32_t client,
+	const json_t *request,
+	struct mono now,
+	struct public_key *ret_key);
 /* The object "tailnet" of the status; snapshot NULL: without peers. */
 json_t *
 member_status(struct member *m, const struct snapshot *snapshot, const struct surroundings *around);

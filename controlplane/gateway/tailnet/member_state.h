@@ -89,6 +89,10 @@ struct member {
 	struct mono map_arrived;  /* the earliest that is not in force yet; never: all are */
 	int64_t clock_offset_s;   /* the server's clock less ours, if beyond a minute */
 
+	/* see ask_self.c */
+	struct mono ask_self_at; /* never: there is no need */
+	struct mono self_paid_until;
+
 	/* what the host shall have */
 	struct prefix addresses[CONFIG_MAX_ADDRESSES];
 	size_t n_addresses;
@@ -179,6 +183,12 @@ void member_refuse(struct member *m,
 void member_settings_changed(struct member *m);
 /* Tell the server what is new; changed: something that is not in the Hostinfo is. */
 void member_tell_hostinfo(struct member *m, bool changed);
+
+/* --- ask_self.c --- */
+/* The server has sent a policy and left our own node out. */
+void member_policy_arrived(struct member *m);
+/* Ask when it is time; returns when to come again, or never. */
+struct mono member_ask_self_due(struct member *m);
 
 /* --- arrival.c --- */
 /* Whether our own key has expired by now, and what follows. */

@@ -78,3 +78,20 @@ member_find_node(struct member *m, uint32_t client, const json_t *request)
 		"neither an address nor a name of a peer", "`sluice status` lists them");
 	return NULL;
 }
+
+bool
+member_find_target(struct member *m,
+	uint32_t client,
+	const json_t *request,
+	struct mono now,
+	struct public_key *ret_key)
+{
+	const struct node *node;
+
+	m->now = now;
+	node = member_find_node(m, client, request);
+	if (node == NULL)
+		return false;
+	memcpy(ret_key, node->key.bytes, sizeof(*ret_key));
+	return true;
+}
