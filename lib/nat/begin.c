@@ -166,7 +166,7 @@ nat_begin_from_tunnel(struct nat *nat,
 		return NULL;
 	nat_load_addr(v->family, source, bytes);
 	address = nat_make_address(nat, v->family, bytes);
-	*ret_verdict = NAT_DROP_FULL;
+	*ret_verdict = nat_has_addresses_left(nat) ? NAT_DROP_BUSY : NAT_DROP_FULL;
 	if (address == NAT_NONE)
 		return NULL;
 	// It answers a SYN that a mapping let in, or one to the inside endpoint itself, which

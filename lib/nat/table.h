@@ -133,6 +133,12 @@ uint32_t nat_find_address(const struct nat *nat, uint8_t family, const uint64_t 
 /* The same, made if there is none.  NAT_NONE: full, or somebody is making one at this moment. */
 uint32_t nat_make_address(struct nat *nat, uint8_t family, const uint64_t bytes[static 2]);
 
+static inline bool
+nat_has_addresses_left(const struct nat *nat)
+{
+	return atomic_load(&nat->m->addresses[NAT_MAX_ADDRESSES - 1].state) != NAT_LIVE;
+}
+
 /* The mapping that is at a port, live or not. */
 static inline struct nat_mapping *
 nat_mapping_at(const struct nat *nat, uint32_t address, uint8_t protocol, uint16_t port)

@@ -643,7 +643,8 @@ run(const struct step *s, const char *story)
 		if (addr_parse(s->in, &world.source4) < 0)
 			abort();
 		break;
-	case 'x': // the old one is not told
+	case 'x': // the memory does not learn of the end
+		nat_leave(world.nat);
 		world.nat = fixture_use(world.m);
 		memset(&world.local, 0, sizeof(world.local));
 		break;
