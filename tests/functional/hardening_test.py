@@ -10,11 +10,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import lab
 from tap import Tap
 
-CAP_NET_ADMIN, CAP_IPC_LOCK = 12, 14
+CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK = 12, 13, 14
 MAY = {  # capabilities that a process may keep
     "forwarder": set(),
     "controlplane": {CAP_NET_ADMIN},
-    "keeper": {CAP_IPC_LOCK},
+    "keeper": {CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW},  # the latter two to open AF_XDP ports
 }
 
 
