@@ -25,6 +25,7 @@
 #define BUSY_NS        (500 * NS_PER_MS)
 #define LOOK_SHARE     10 /* at most this part of the time goes into looking */
 #define RETRY_NS       (5 * NS_PER_S)
+#define POLL_NS        (1 * NS_PER_S)
 #define LAST_PRIORITY  32765 /* of a rule that comes before `main` */
 
 static int
@@ -135,12 +136,15 @@ open_loop(struct host *h)
 	h->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (h->timer_fd < 0)
 		return -errno;
+	h->poll_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (h->epoll_fd < 0)
+	if (h->poll_fd < 0 || h->epoll_fd < 0)
 		return -errno;
 	err = watch(h, h->events_fd);
 	if (err == 0)
 		err = watch(h, h->timer_fd);
+	if (err == 0)
+		err = watch(h, h->poll_fd);
 	if (err == 0)
 		err = watch(h, neighbours_fd(h->neighbours));
 	if (err == 0 && h->nf_fd >= 0)
@@ -181,7 +185,7 @@ host_open(const struct host_options *options, struct host **ret_host)
 	h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return -ENOMEM;
-	h->nl.fd = h->events_fd = h->timer_fd = h->epoll_fd = h->nf_fd = -1;
+	h->nl.fd = h->events_fd = h->timer_fd = h->epoll_fd = h->nf_fd = h->poll_fd = -1;
 	copy_options(h, options);
 	h->has_v6 = kernel_has_v6();
 	err = open_parts(h, options);
@@ -209,11 +213,13 @@ host_close(struct host *h)
 	close_if_open(h->timer_fd);
 	close_if_open(h->events_fd);
 	close_if_open(h->nf_fd);
+	close_if_open(h->poll_fd);
 	neighbours_destroy(h->neighbours);
 	netlink_close(&h->nl);
 	free(h->event_buf);
 	free(h->addresses);
 	free(h->wish.advertised);
+	free(h->path_mtus.rows);
 	host_sight_fini(&h->sight);
 	network_put(h->network);
 	prefix_set_fini(&h->prefixes);
@@ -444,6 +450,34 @@ follow_neighbours(struct host *h)
 	return err;
 }
 
+// Only workers' packets need it: the kernel's own follow by themselves.
+static void
+poll_again(struct host *h, int64_t delay_ns)
+{
+	struct itimerspec when = {};
+
+	if (h->n_served > 0) {
+		when.it_value.tv_sec = delay_ns / NS_PER_S;
+		when.it_value.tv_nsec = delay_ns % NS_PER_S;
+	}
+	(void)timerfd_settime(h->poll_fd, 0, &when, NULL);
+}
+
+static void
+follow_paths(struct host *h)
+{
+	struct mono begun = mono_now();
+	uint64_t n_times;
+	int64_t took_ns;
+
+	if (read(h->poll_fd, &n_times, sizeof(n_times)) < 0)
+		return;
+	if (host_path_mtu_poll(h))
+		look_soon(h);
+	took_ns = mono_diff_ns(mono_now(), begun);
+	poll_again(h, took_ns * LOOK_SHARE > POLL_NS ? took_ns * LOOK_SHARE : POLL_NS);
+}
+
 static void
 follow_packet_filter(struct host *h)
 {
@@ -463,6 +497,7 @@ host_dispatch(struct host *h)
 
 	err = first_error(err, follow_neighbours(h));
 	follow_packet_filter(h);
+	follow_paths(h);
 
 	if (take_timer(h) && h->stale)
 		err = first_error(err, look(h, false));
@@ -616,6 +651,7 @@ host_serve_ports(struct host *h, const uint32_t *ifindexes, size_t n)
 	h->n_served = n;
 	if (n > 0)
 		memcpy(h->served, ifindexes, n * sizeof(*ifindexes));
+	poll_again(h, POLL_NS);
 	return h->has_desired ? look(h, false) : 0;
 }
 

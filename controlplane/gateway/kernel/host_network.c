@@ -210,6 +210,8 @@ make(struct host *h, struct network *n)
 	if (err == 0)
 		err = take_routes(h, &l, n);
 	if (err == 0)
+		err = host_path_mtu_add(h, n);
+	if (err == 0)
 		err = take_advertised(h, n);
 	if (err == 0)
 		choose_ports(h, &l, n);

@@ -6,6 +6,7 @@
  *     host_address.c   the interface and its addresses
  *     host_mirror.c    the host's rules, routes and addresses; from them the exceptions
  *     host_network.c   what the data plane is told: ports, routes; which neighbours are needed
+ *     host_path_mtu.c  ... and where the path is narrower than its route
  *     host_table.c     our table and our rules
  *     host_nat.c       the packet filter's table, reserved ports
  *     host_forward.c   sysctls
@@ -54,6 +55,16 @@ struct host_sight {
 	size_t n_narrowed_rules; /* that only some packets follow */
 };
 
+/* Narrow paths that the kernel knows of; sorted. */
+struct path_mtus {
+	struct path_mtu {
+		struct addr to;
+		uint32_t ifindex;
+		uint16_t mtu;
+	} * rows;
+	size_t n;
+};
+
 /* What host_apply() said about ports and subnets. */
 struct host_wish {
 	enum config_driver driver;
@@ -81,6 +92,7 @@ struct host {
 	int nf_fd;     /* reports of the packet filter's changes; -1: there is none */
 	int events_fd; /* notifications */
 	int timer_fd;  /* when what was notified is looked after */
+	int poll_fd;   /* when what is not notified is looked at */
 	int epoll_fd;  /* of the two: what the caller watches */
 	uint8_t *event_buf;
 
@@ -117,6 +129,7 @@ struct host {
 	bool has_rested;      /* put back, since nothing is wanted */
 	bool switched_off[2]; /* forwarding, by us: who switches it on then is not us */
 	struct host_sight sight;
+	struct path_mtus path_mtus;
 	struct network *network; /* NULL: none yet */
 	struct choice_lans lans;
 	bool is_adopted;           /* neighbours of an earlier process */
@@ -147,6 +160,12 @@ bool host_is_resting(const struct host *h);
 
 /* --- host_mirror.c --- */
 void host_sight_fini(struct host_sight *sight);
+
+/* --- host_path_mtu.c --- */
+/* Read them.  Whether they are others than before. */
+bool host_path_mtu_poll(struct host *h);
+/* A route for each, among the others.  0, or -ENOMEM. */
+[[nodiscard]] int host_path_mtu_add(const struct host *h, struct network *n);
 
 /* --- host_network.c --- */
 bool host_is_served(const struct host *h, uint32_t ifindex); /* by the data plane */

@@ -184,6 +184,16 @@ message_dump_routes(struct message *m, uint8_t family, uint32_t table)
 }
 
 struct nlmsghdr *
+message_dump_cached_routes(struct message *m, uint8_t family)
+{
+	struct rtmsg *info = message_begin(m, RTM_GETROUTE, 0, sizeof(*info));
+
+	info->rtm_family = message_to_kernel(family);
+	info->rtm_flags = RTM_F_CLONED;
+	return message_header(m);
+}
+
+struct nlmsghdr *
 message_dump_rules(struct message *m, uint8_t family)
 {
 	struct fib_rule_hdr *info = message_begin(m, RTM_GETRULE, 0, sizeof(*info));

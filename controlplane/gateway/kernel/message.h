@@ -106,6 +106,8 @@ message_route(struct message *m, uint16_t type, uint16_t flags, const struct rou
 struct nlmsghdr *
 message_rule(struct message *m, uint16_t type, uint16_t flags, const struct rule_row *rule);
 struct nlmsghdr *message_dump_routes(struct message *m, uint8_t family, uint32_t table);
+/* Exceptions of routes, for single addresses (since Linux 5.3; older ones dump the routes). */
+struct nlmsghdr *message_dump_cached_routes(struct message *m, uint8_t family);
 struct nlmsghdr *message_dump_rules(struct message *m, uint8_t family);
 struct nlmsghdr *message_dump_links(struct message *m);
 struct nlmsghdr *message_dump_addresses(struct message *m);

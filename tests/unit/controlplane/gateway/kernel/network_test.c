@@ -499,6 +499,24 @@ test_serving(struct host *h)
 	tap_ok(!forwards("ipv4") && !forwards("ipv6") && prints(TABLE, "dport 61000"), "as before");
 }
 
+// What an ICMP error leads to; for IPv4 the kernel shows it only once it has used it.
+static void
+test_paths(struct host *h)
+{
+	sh(FAR "ip link add near0 type veth peer name distant0", far);
+	sh(FAR "sh -c 'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding; "
+	       "ip link set near0 mtu 1300 up; ip link set distant0 up; "
+	       "ip addr add 2001:db8:5::1/64 dev near0 nodad'",
+		far);
+	sh("ping -6 -c 3 -i 0.2 -W 1 -M do -s 1400 2001:db8:5::9 >/dev/null; true");
+	tap_ok(eventually(h, goes(h, "2001:db8:5::9", SHM_ROUTE_GATEWAY, "eth0") &&
+				     route(h, "2001:db8:5::9")->mtu == 1300),
+		"a router says that a path is narrower: so is its route");
+	tap_int(route(h, "2001:db8:5::8")->mtu, 0, "others are as they were");
+	sh("ip -6 route flush cache");
+	tap_ok(eventually(h, route(h, "2001:db8:5::9")->mtu == 0), "until the kernel forgets it");
+}
+
 static void
 test_wishes(struct host *h)
 {
@@ -642,6 +660,7 @@ main(void)
 	test_routes(h);
 	test_neighbours(h);
 	test_serving(h);
+	test_paths(h);
 	test_wishes(h);
 	test_down(h, before);
 	test_restart(&h);
