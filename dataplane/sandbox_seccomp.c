@@ -121,6 +121,7 @@ static const unsigned map_commands[] = {
 static const unsigned attach_commands[] = {
 	BPF_LINK_CREATE,
 	BPF_OBJ_GET_INFO_BY_FD,
+	BPF_PROG_GET_FD_BY_ID, // the kernel refuses it without CAP_SYS_ADMIN, but it is asked
 	BPF_PROG_GET_FD_BY_ID, // of the program in the way; only CAP_SYS_ADMIN learns its name
 };
 
