@@ -74,11 +74,14 @@ in_memory_regions_free(struct shm_state *state, struct shm_sessions *keys)
 struct flow_memory *
 in_memory_flows(void)
 {
+	static const uint64_t key[4] = { 0x6b8b4567327b23c6, 0x643c986966334873, 0x74b0dc5119495cff,
+		0x2ae8944a625558ec };
 	struct flow_memory *flows = map(sizeof(*flows));
 
-	if (flows != NULL)
-		memcpy(flows->key, (const uint64_t[]){ 0x6b8b4567327b23c6, 0x643c986966334873 },
-			sizeof(flows->key));
+	if (flows != NULL) {
+		memcpy(flows->key, key, sizeof(flows->key));
+		flows->nat.head = nat_memory_begin(key);
+	}
 	return flows;
 }
 
@@ -202,6 +205,7 @@ create_workers(struct in_memory *m, unsigned n, bool is_shared)
 			.wire = m->wire,
 			.host = m->host,
 			.flows = &m->flows,
+			.nat = m->nat,
 			.verdict_seed = { 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9 },
 			.main_bell = &m->bell,
 			.quiescent = &m->quiescent.of[i].rounds,
@@ -224,6 +228,15 @@ create_workers(struct in_memory *m, unsigned n, bool is_shared)
 }
 
 static void
+nat_changed(void *context, const struct shm_net *net)
+{
+	struct in_memory *m = context;
+
+	if (net->nat != 0)
+		nat_set(m->nat, net->nat_port_first, net->nat_port_last);
+}
+
+static void
 wake_workers(void *context)
 {
 	struct in_memory *m = context;
@@ -242,6 +255,7 @@ create_network(struct in_memory *m)
 		.listen_port = IN_MEMORY_LISTEN_PORT,
 		.seed = { 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179 },
 		.wake = wake_workers,
+		.nat_changed = nat_changed,
 		.context = m,
 		.n_ports = m->n_links,
 	};
@@ -284,7 +298,7 @@ use_flows(struct in_memory *m, const struct in_memory_config *config)
 	if (m->flow_memory == NULL)
 		return -ENOMEM;
 	flow_memory_use(m->flow_memory, n, &m->flows);
-	return 0;
+	return nat_use(&m->flow_memory->nat, &m->nat);
 }
 
 static uint64_t
@@ -350,6 +364,7 @@ in_memory_destroy(struct in_memory *m)
 		return;
 	for (unsigned i = 0; i < m->n_workers; i++)
 		worker_destroy(m->workers[i]);
+	nat_leave(m->nat);
 	rings_leave(&m->rings);
 	apply_fini(&m->apply);
 	tables_destroy((struct tables *)m->tables);

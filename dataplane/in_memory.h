@@ -22,6 +22,7 @@
 #include "dataplane/io/pool.h"
 #include "dataplane/table/flow_memory.h"
 #include "dataplane/worker.h"
+#include "lib/nat/nat.h"
 #include "lib/shm/ring.h"
 #include "lib/shm/shm_abi.h"
 
@@ -60,6 +61,7 @@ struct in_memory {
 	struct flow_memory *flow_memory;
 	bool owns_flows;
 	struct flow_table flows;
+	struct nat *nat; /* over the same memory; translates what the network says */
 	void *packets;
 	size_t packets_len;
 	struct pool *pool;

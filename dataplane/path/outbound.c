@@ -69,8 +69,9 @@ void
 outbound_run_from_link(struct worker *w, const struct net_port *port, struct burst *b)
 {
 	link_fill_checksums(w, port, b); // senders without hardware that sums
+	link_source_check(w, port, b);   // no source that belongs behind a tunnel
 	nat_outbound(w, b);              // answers to translated flows get their destination back
-	link_enter(w, port, b);          // own addresses -> host; no source of a tunnel
+	link_enter(w, b);                // own addresses -> host
 	peer_lookup_from_link(w, b);     // peer, TTL, MTU, MSS, ICMP errors
 	acl_outbound(w, b);              // a member of a tailnet: its filter
 	if (__builtin_expect(w->n_to_cut > 0, 0))

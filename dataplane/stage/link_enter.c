@@ -58,25 +58,33 @@ to_host(struct worker *w, struct pkt *p)
 }
 
 void
-link_enter(struct worker *w, const struct net_port *port, struct burst *b)
+link_source_check(struct worker *w, const struct net_port *port, struct burst *b)
 {
-	const struct fib *fib = &w->tables->fib;
-	uint32_t place[BURST_MAX]; // of the source
+	uint32_t place[BURST_MAX], kept = 0;
+
+	for (uint32_t i = 0; i < b->n; i++)
+		place[i] = fib_begin(&w->tables->fib, b->view[i].family, b->view[i].src);
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (is_spoofed(w, port, &b->view[i], place[i]))
+			drop(w, b->pkt[i], DROP_SOURCE_SPOOFED);
+		else
+			burst_keep(b, kept++, i);
+	}
+	b->n = kept;
+	step_done(w->ticks, STEP_SOURCE_CHECK);
+}
+
+void
+link_enter(struct worker *w, struct burst *b)
+{
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < b->n; i++) {
-		const struct ip_view *v = &b->view[i];
-
-		place[i] = fib_begin(fib, v->family, v->src);
-		b->pkt[i]->fib_place = fib_begin(fib, v->family, v->dst);
-	}
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = b->pkt[i];
 		const struct ip_view *v = &b->view[i];
 
-		if (is_spoofed(w, port, v, place[i]))
-			drop(w, p, DROP_SOURCE_SPOOFED);
-		else if (net_is_local(w->net, v->family, v->dst))
+		p->fib_place = fib_begin(&w->tables->fib, v->family, v->dst);
+		if (net_is_local(w->net, v->family, v->dst))
 			to_host(w, p);
 		else
 			burst_keep(b, kept++, i);

@@ -28,8 +28,10 @@ void
 link_unwrap(struct worker *w, const struct net_port *port, struct burst *b, struct burst *ret_wire);
 /* IP packets of a port whose senders leave checksums to hardware: what is missing is filled in. */
 void link_fill_checksums(struct worker *w, const struct net_port *port, struct burst *b);
-/* To the host port: what is for the box itself.  Out: sources that only a tunnel may have. */
-void link_enter(struct worker *w, const struct net_port *port, struct burst *b);
+/* Out: sources that only a tunnel may have, or we. */
+void link_source_check(struct worker *w, const struct net_port *port, struct burst *b);
+/* To the host port: what is for the box itself. */
+void link_enter(struct worker *w, struct burst *b);
 
 /* --- source NAT (stage/nat.c) --- */
 
