@@ -180,7 +180,7 @@ class Place:
         while True:
             ports = {p["name"]: p for p in (self.gateway().status() or {}).get("ports", [])}
             if all(ports.get(n, {}).get("driver") == "af_xdp" for n in names):
-                self.ports = {n: {k: ports[n].get(k) for k in ("driver", "mode", "queues", "note")} for n in names}
+                self.ports = {n: {k: ports[n].get(k) for k in ("driver", "mode", "queues", "why")} for n in names}
                 return
             if time.monotonic() > end:
                 raise BenchError(f"{self.device.label}: {', '.join(names)}", f"they are no AF_XDP ports: {ports}",

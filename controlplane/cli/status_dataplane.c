@@ -16,13 +16,13 @@ status_print_ports(const json_t *ports)
 	const json_t *port;
 	size_t i;
 
-	printf("\nPORT             DRIVER    RECEIVED      SENT          DROPPED  NOTE\n");
+	printf("\nPORT             DRIVER    RECEIVED      SENT          DROPPED  WHY\n");
 	json_array_foreach(ports, i, port) printf("%-16s %-9s %-13lld %-13lld %-8lld %s\n",
 		show_text(port, "name", "?"), show_text(port, "driver", "?"),
 		(long long)show_number(port, "rx_packets"),
 		(long long)show_number(port, "tx_packets"),
 		(long long)(show_number(port, "rx_dropped") + show_number(port, "tx_dropped")),
-		show_text(port, "note", ""));
+		show_text(port, "why", ""));
 }
 
 void

@@ -49,7 +49,7 @@ print_port(const json_t *port)
 	char driver[SHOW_LEN], roles[SHOW_LEN];
 	json_int_t dropped = show_number(port, "rx_dropped") + show_number(port, "tx_dropped") +
 	                     show_number(port, "steered_out");
-	const char *note = show_text(port, "note", "");
+	const char *why = show_text(port, "why", "");
 
 	format_driver(port, driver);
 	format_roles(port, roles);
@@ -60,8 +60,8 @@ print_port(const json_t *port)
 		(long long)show_number(port, "handed_over"));
 	if (json_is_false(json_object_get(port, "up")))
 		printf("%-12s   is down\n", "");
-	if (note[0] != '\0')
-		printf("%-12s   %s\n", "", note);
+	if (why[0] != '\0')
+		printf("%-12s   %s\n", "", why);
 }
 
 static void

@@ -96,7 +96,7 @@ open_port(const struct status_here *here, const struct snapshot_port *p)
 	put(o, "mode", mode_or_null(p->mode));
 	put(o, "queues", p->n_queues != 0 ? json_integer(p->n_queues) : json_null());
 	put_device(o, find_port(here->network, p->ifindex));
-	put(o, "note", text_or_null(view != NULL && view->why[0] != '\0' ? view->why : p->note));
+	put(o, "why", text_or_null(view != NULL && view->why[0] != '\0' ? view->why : p->note));
 	put_counters(o, p);
 	return o;
 }
@@ -115,7 +115,7 @@ kernel_port(const struct status_here *here, const struct network_port *port)
 	put(o, "mode", json_null());
 	put(o, "queues", json_integer(port->n_queues));
 	put_device(o, port);
-	put(o, "note", text_or_null(why));
+	put(o, "why", text_or_null(why));
 	put_counters(o, NULL);
 	return o;
 }
