@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cases of router_test.py: what the gateway does to its host.  They are about Sluice alone."""
-import os, signal, sys, time
+import os, re, signal, sys, time
 
 import host_state, lab, router
 from router_case import FAMILIES, start, stock_in
@@ -56,7 +56,7 @@ def run_ports(case):
 
 def explained(case, gw, name, driver, word=""):
     p = router.port(gw, name)
-    return case.ok(p.get("driver") == driver and p.get("why") and word in p["why"], f"status: {name} is {driver}, and why", p)
+    return case.ok(p.get("driver") == driver and word in (p.get("note") or ""), f"status: {name} is {driver}, and why", p)
 
 
 def found(case, net):
@@ -69,7 +69,7 @@ def found(case, net):
     a.serve()
     case.ready(gw, lan)
     for name in ("eth0", "lan0"):
-        explained(case, gw, name, "af_xdp")
+        explained(case, gw, name, "af_xdp", "zero copy")
         case.ok(router.port(gw, name).get("mode") in ("zero copy", "copy", "generic"), f"{name}: its mode is said", router.port(gw, name))
     case.ok(router.port(gw, "dmz0").get("driver") != "af_xdp", "an interface that nobody named is left alone", router.port(gw, "dmz0"))
     case.equal(gw.host.sysctl("net.ipv4.ip_forward"), "0", "the kernel does not forward")
@@ -126,9 +126,10 @@ def in_the_way(case, net):
     gw, a = start(case, lambda: router.run(net, where, lan), lambda: net.stock("a", up=["--accept-routes"]))
     a.serve()
     through(case, net, a, lan, "another XDP program on the LAN's interface")
-    router.wait_xdp(gw, "eth0")
-    case.eventually(lambda: router.port(gw, "lan0").get("driver") == "kernel" and "other_program" in (router.port(gw, "lan0").get("why") or ""),
-                    10, "status names the program that is in the way", lambda: router.port(gw, "lan0"))
+    case.ok(router.is_xdp(gw, "eth0"), "the other interface is an AF_XDP port", router.port(gw, "eth0"))
+    program = re.search(r"lan0\(\d+\) \w+ id (\d+)", gw.host.run("bpftool net"))[1]
+    case.eventually(lambda: f"XDP program with id {program}" in (router.port(gw, "lan0").get("note") or ""), 10,
+                    "status names the program that is in the way", lambda: router.port(gw, "lan0"))
     other.stop()
     case.eventually(lambda: router.is_xdp(gw, "lan0"), 40, "it is gone: the port becomes an AF_XDP port", lambda: router.port(gw, "lan0"))
     through(case, net, a, lan, "the other program gone")
@@ -159,7 +160,8 @@ def run_restore(case):
         d = host_state.wait_same(host, before, 10)
         ours = [line for line in d.splitlines()[2:] if line[0] in "+-" and gw.device not in line and not line.startswith("@@")]
         case.equal(ours, [], f"`sluice down`: but for {gw.device}, which waits for the next `up`, all is as it was")
-        gw.up()
+        code, out, err = gw.net.enter(gw.host, gw.words("up"))
+        case.equal(code, 0, f"`sluice up` again: {(out + err).strip().splitlines()[-1:]}")
         in_use(case, net, gw, a, lan)
         case.equal(gw.stop(), 0, "SIGTERM")
         undone("SIGTERM")

@@ -186,8 +186,14 @@ def wan_router(case, net, gw, a, lan):
     # Down takes the v6 address of the router away.
     net.wan.ip(f"addr replace 2001:db8:{gw.place.n:x}::1/64 dev {device} nodad")
     followed(case, a, h, "the link to the internet flaps: traffic goes on")
-    gw.place.move()
+    new = gw.place.move()
     followed(case, a, h, "the gateway's address in the internet changes: followed")
+    # What is under way between the old path and the new one may get lost: both sides have settled first.
+    settled = (new, f"[2001:db8:{gw.place.n + 100:x}:")
+    case.eventually(lambda: (a.path_to(gw)[1] or "").startswith(settled), SECONDS, "the client is direct to the new one", lambda: a.path_to(gw))
+    if gw.is_sluice:
+        case.eventually(lambda: gw.path_to(a)[0] == "direct", SECONDS, "and the gateway to the client", lambda: gw.path_to(a))
+    time.sleep(2)
     steady(case, a, h, "the gateway's address in the internet")
 
 

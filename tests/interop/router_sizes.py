@@ -11,27 +11,38 @@ UNDERLAYS = (1280, 1400, 1500)
 
 
 def run_mtu(case):
-    """A client behind a narrow link for each MTU, then the gateway behind one."""
+    """Clients behind narrow links, by outer v4 and by outer v6, then the gateway behind one."""
     with case.tailnet() as net:
         where, lan = router.begin(net)
         lan.serve()
-        gw, *clients = start(case, lambda: router.run(net, where, lan), *(
-            lambda m=m: net.stock(f"c{m}", mtu=m, up=["--accept-routes"]) for m in UNDERLAYS))
+        gw, *clients = start(case, lambda: router.run(net, where, lan), *(lambda m=m, f=f: narrow(net, m, f)
+                                                                          for m in UNDERLAYS for f in FAMILIES))
         case.ready(gw, lan)
         for c in (*clients, *([] if gw.is_sluice else [gw])):
             # Otherwise stock programs hand several packets to the kernel as one, which refuses what it would have to fragment.
             c.host.run(f"ethtool -K {c.device} tso off gso off gro off")
         for c in clients:
             c.serve()
-            case.ok(c.ping_direct(gw), f"{c.name} is direct", c.said)
-        for c, underlay in zip(clients, UNDERLAYS):
-            transfers(case, lan, c, f"the client's link has {underlay}")
+            pong = c.ping_direct(gw)
+            case.ok(pong and pong.family == c.outer_family, f"{c.name} is direct, by v{c.outer_family}", c.said)
+        for c in clients:
+            transfers(case, lan, c, f"the client's link has {c.place.mtu}, outer v{c.outer_family}")
         sizes(case, gw, lan, clients[-1])
         routes(case, gw, lan, clients[-1])
         for underlay in UNDERLAYS[:2]:
             for host, device in ((net.wan, f"to-{where.name}"), (where.host, "eth0")):
                 host.ip(f"link set {device} mtu {underlay}")
-            transfers(case, lan, clients[-1], f"the gateway's link has {underlay}")
+            for c in clients[-2:]:
+                transfers(case, lan, c, f"the gateway's link has {underlay}, outer v{c.outer_family}")
+
+
+def narrow(net, mtu, family):
+    """A client whose link has this MTU, and whose UDP passes by this family only."""
+    place = net.place(f"c{mtu}v{family}", mtu=mtu)
+    place.block_udp(family="4" if family == 6 else "6")
+    client = net.stock(place.name, place=place, up=["--accept-routes"])
+    client.outer_family = family
+    return client
 
 
 def transfers(case, lan, client, how):
