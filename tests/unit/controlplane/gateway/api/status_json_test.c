@@ -41,7 +41,8 @@ test_shape(void)
 	static const char *const keys[] = { "ok", "version", "uptime_s", "attached", "generation",
 		"settled", "processes", "interface", "public_key", "listen_port", "routing_table",
 		"forwarding", "memory_locked", "aead_backend", "aead", "notes", "handshakes",
-		"sessions", "peers", "ports", "workers", "drops", NULL };
+		"sessions", "peers", "ports", "workers", "drops", "next_hops", "next_hops_left_out",
+		NULL };
 	static const char *const peer_keys[] = { "name", "public_key", "endpoint", "local_address",
 		"last_handshake_age_s", "session_age_s", "session_role", "handshake",
 		"persistent_keepalive_s", "rx_bytes", "tx_bytes", "rx_packets", "tx_packets",
