@@ -4,7 +4,7 @@
 
     lan --- gw --- wan --- peer1, peer2             (addresses: tests/lab/lab.py)
 """
-import os, sys, time
+import json, os, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab
@@ -14,10 +14,16 @@ NUMBER = (int, float)
 OR_NULL = type(None)
 SHAPE = {  # what every status contains
     "processes": dict, "peers": list, "ports": list, "workers": list, "drops": dict,
+    "next_hops": list, "next_hops_left_out": int,
 }
 PEER_SHAPE = {
     "name": str, "public_key": str, "endpoint": (str, OR_NULL), "last_handshake_age_s": (*NUMBER, OR_NULL),
     "rx_bytes": int, "tx_bytes": int, "rx_packets": int, "tx_packets": int, "session_age_s": (*NUMBER, OR_NULL),
+}
+PORT_SHAPE = {
+    "name": str, "driver": str, "mode": (str, OR_NULL), "queues": (int, OR_NULL), "roles": list, "up": (bool, OR_NULL),
+    "mtu": (int, OR_NULL), "device": (str, OR_NULL), "why": (str, OR_NULL), "rx_packets": (int, OR_NULL),
+    "tx_packets": (int, OR_NULL),
 }
 WORKER_SHAPE = {"core": (int, OR_NULL), "packets": int, "cycles_per_packet": (*NUMBER, OR_NULL), "idle_share": NUMBER}
 
@@ -29,6 +35,31 @@ def check_shape(tap, what, thing, shape):
 
 def peer_of(status, p):
     return next(q for q in status["peers"] if q["public_key"] == p.public)
+
+
+VIEWS = {  # of `sluice status`: the keys of its JSON, words of its text
+    "--peers": ({"peers"}, ("peer", "handshake")),
+    "--ports": ({"ports", "workers", "next_hops", "next_hops_left_out"}, ("wire", "next hop", "worker", "kernel")),
+    "--drops": ({"drops"}, ("dropped",)),
+    "--flows": ({"flows", "flows_left_out"}, ("inside", "remote")),
+}
+
+
+def views(tap, gw, p):
+    """Single parts, for people and for programs."""
+    for view, (keys, words) in VIEWS.items():
+        code, text, err = gw.command("status", view)
+        for word in words:
+            tap.ok(code == 0 and word in text.lower(), f"status {view} names {word}", text + err)
+        tap.equal(p.name in text, view == "--peers", f"status {view}: {'the peers' if view == '--peers' else 'no peer'}")
+        code, text, err = gw.command("status", view, "--json")
+        tap.equal((code, set(json.loads(text or "{}"))), (0, keys), f"status {view} --json has its part and no other")
+    code, text, err = gw.command("status", "--drops", "--ports", "--json")
+    tap.equal(set(json.loads(text)), VIEWS["--drops"][0] | VIEWS["--ports"][0], "two parts are both there")
+    for port in gw.status()["ports"]:
+        check_shape(tap, f"port {port.get('name')}", port, PORT_SHAPE)
+    code, text, err = gw.command("routes")
+    tap.ok(code == 1 and "tailnet" in err, "`sluice routes` is for members of a tailnet, and says so", text + err)
 
 
 def main():
@@ -99,6 +130,7 @@ def main():
         tap.ok(p.name not in text, "and no peer", text)
         for line in text.splitlines():
             tap.note(line)
+        views(tap, gw, p)
         aead = s["aead"]
         tap.ok(aead["backends"].get("libsodium") == "works" and "wrong" not in aead["backends"].values(),
                "no back end of the cipher is wrong here", aead["backends"])
