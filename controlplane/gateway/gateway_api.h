@@ -86,8 +86,8 @@
  *     ports   [{"name","driver" ("host", "kernel", "af_xdp"),"mode" (of af_xdp: "zero copy",
  *               "copy", "generic"),"queues","roles":["wan","lan"],"up","mtu","device" (the kernel's
  *               driver),"why" (no better driver or mode, or null),"rx_packets","rx_bytes",
- *               "tx_packets","tx_bytes","rx_calls","tx_calls","rx_dropped","tx_dropped","steered_out" (by the
- *               XDP program),"handed_over" (to the worker that has the queue)}]; interfaces that
+ *               "tx_packets","tx_bytes","rx_calls","tx_calls","rx_dropped","tx_dropped",
+ *               "steered_out" (by the XDP program),"handed_over" (to the worker that has the queue)}]; interfaces that
  *               the kernel serves for us are among them, without counters
  *     next_hops [{"address","interface","mac","state" ("asked", "failed", "reachable")}]
  *     next_hops_left_out  how many more there are
