@@ -46,15 +46,17 @@ format_roles(const json_t *port, char out[static SHOW_LEN])
 static void
 print_port(const json_t *port)
 {
-	char driver[SHOW_LEN], roles[SHOW_LEN];
+	char driver[SHOW_LEN], roles[SHOW_LEN], queues[SHOW_LEN] = "-";
 	json_int_t dropped = show_number(port, "rx_dropped") + show_number(port, "tx_dropped") +
 	                     show_number(port, "steered_out");
 	const char *why = show_text(port, "why", "");
 
+	if (json_is_integer(json_object_get(port, "queues")))
+		snprintf(queues, sizeof(queues), "%lld", (long long)show_number(port, "queues"));
 	format_driver(port, driver);
 	format_roles(port, roles);
-	printf("%-12s %-18s %-8s %6lld %14lld %14lld %10lld %11lld\n", show_text(port, "name", "?"),
-		driver, roles, (long long)show_number(port, "queues"),
+	printf("%-12s %-18s %-8s %6s %14lld %14lld %10lld %11lld\n", show_text(port, "name", "?"),
+		driver, roles, queues,
 		(long long)show_number(port, "rx_packets"),
 		(long long)show_number(port, "tx_packets"), (long long)dropped,
 		(long long)show_number(port, "handed_over"));

@@ -87,8 +87,8 @@
  *               "copy", "generic"),"queues","roles":["wan","lan"],"up","mtu","device" (the kernel's
  *               driver),"why" (no better driver or mode, or null),"rx_packets","rx_bytes",
  *               "tx_packets","tx_bytes","rx_calls","tx_calls","rx_dropped","tx_dropped",
- *               "steered_out" (by the XDP program),"handed_over" (to the worker that has the queue)}]; interfaces that
- *               the kernel serves for us are among them, without counters
+ *               "steered_out" (by the XDP program),"handed_over" (to the worker that has the
+ *               queue)}]; interfaces that the kernel serves for us are among them, without counters
  *     next_hops [{"address","interface","mac","state" ("asked", "failed", "reachable")}]
  *     next_hops_left_out  how many more there are
  *     workers [{"core" (null: not pinned),"running","packets","bursts","sleeps",
