@@ -344,7 +344,7 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 			.network = &m->network,
 			.table_seed = { 0x0123456789abcdef, 0xfedcba9876543211 },
 			.max_mtu = pkt_capacity(pool_frame_length(m->pool)),
-			.calls = { send_keepalive, give_up, sessions_changed, put_event, m },
+			.calls = { send_keepalive, give_up, sessions_changed, put_event, m, NULL },
 		};
 		err = apply_init(&m->apply);
 		m->generation = applied_generation(m);
