@@ -32,6 +32,7 @@ nat_use(struct nat_memory *m, struct nat **ret_nat)
 	// Marks of predecessors' rounds mean nothing: theirs and ours must not be equal by chance.
 	nat->round = nat->writing;
 	nat_set(nat, NAT_PORT_FIRST, NAT_PORT_LAST);
+	nat->next_id = (uint32_t)(nat->secret[0] >> 16 | 1);
 	*ret_nat = nat;
 	return 0;
 }

@@ -19,6 +19,7 @@
 /*
  * '#' fresh memory     '>' from the tunnel  '<' towards it    't' seconds pass, and the sweep
  * 'r' range of ports   'a' address outside  'x' another forwarder joins, as after a death
+ * '!' two numbers differ
  * $a is a number that is bound where it first stands in a packet that comes out.
  */
 struct step {
@@ -164,6 +165,7 @@ static const struct step steps[] = {
 		"later 192.168.77.1 192.168.77.9 $k" },
 	{ '>', "the other's rest", "later 100.64.0.2 192.168.77.9 7",
 		"later 192.168.77.1 192.168.77.9 $l" },
+	{ '!', "the identifications differ", "kl", NULL },
 
 	{ '#', "RFC 768: no checksum stays none", NULL, NULL },
 	{ '>', "out", "udp 100.64.0.1:61500 192.168.77.9:53 nosum",
@@ -642,6 +644,10 @@ run(const struct step *s, const char *story)
 	case 'a':
 		if (addr_parse(s->in, &world.source4) < 0)
 			abort();
+		break;
+	case '!':
+		tap_ok(world.bound[s->in[0] - 'a'] != world.bound[s->in[1] - 'a'], "%s: %s", story,
+			s->what);
 		break;
 	case 'x': // the memory does not learn of the end
 		nat_leave(world.nat);
