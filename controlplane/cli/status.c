@@ -148,6 +148,7 @@ show_views(json_t *answer, const struct status_options *o)
 		print_views_json(answer, flows, &o->views);
 	} else {
 		show_clean(answer);
+		show_clean(flows);
 		print_views(answer, flows, o);
 	}
 	json_decref(flows);

@@ -56,8 +56,7 @@ print_port(const json_t *port)
 	format_driver(port, driver);
 	format_roles(port, roles);
 	printf("%-12s %-18s %-8s %6s %14lld %14lld %10lld %11lld\n", show_text(port, "name", "?"),
-		driver, roles, queues,
-		(long long)show_number(port, "rx_packets"),
+		driver, roles, queues, (long long)show_number(port, "rx_packets"),
 		(long long)show_number(port, "tx_packets"), (long long)dropped,
 		(long long)show_number(port, "handed_over"));
 	if (json_is_false(json_object_get(port, "up")))

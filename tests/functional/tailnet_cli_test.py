@@ -174,6 +174,58 @@ def test_status(cli, tap):
     tap.ok("\x1b" not in run.stdout and "\x9b" not in run.stdout and "li?nux" in run.stdout, "none of its signs", run.stdout)
 
 
+def route(prefix, **changes):
+    return {"prefix": prefix, "advertised": True, "approved": True, "primary": True, "primary_elsewhere": None, "reachable": True,
+            "interface": "lan0", "driver": "af_xdp", "mode": "copy", **changes}
+
+
+def test_routes(cli, tap):
+    cli.start(tailnet(
+        routes=[route("192.168.77.0/24"), route("fd77::/64", driver="kernel", mode=None),
+                route("10.1.0.0/16", approved=False, primary=False),
+                route("10.2.0.0/16", approved=False, primary=False, primary_elsewhere="gw2"),
+                route("10.3.0.0/16", reachable=False, interface=None, driver=None, mode=None),
+                route("10.4.0.0/16", advertised=False)],
+        accepted_routes=[{"prefix": "10.9.0.0/24", "from": "far", "primary": True, "used": True, "note": ""},
+                         {"prefix": "192.168.77.8/29", "from": "odd\x1b", "primary": True, "used": False,
+                          "note": "it lies inside a network of our own"}]))
+    run = cli.expect("routes", "routes")
+    lines = run.stdout.splitlines()
+    after = {line.split()[0]: (line, lines[n + 1] if n + 1 < len(lines) else "") for n, line in enumerate(lines) if line.strip()}
+    for prefix, own, next_line in (
+            ("192.168.77.0/24", "yes       yes      lan0, af_xdp (copy)", "fd77::/64"),
+            ("fd77::/64", "lan0, kernel", "10.1.0.0/16"),
+            ("10.1.0.0/16", "no        no ", "waits for approval"),
+            ("10.2.0.0/16", "no        no ", "gw2 serves it"),
+            ("10.3.0.0/16", "nothing", "no route of its own"),
+            ("10.4.0.0/16", "yes", "not offered any more"),
+            ("10.9.0.0/24", "yes   far", ""),
+            ("192.168.77.8/29", "no    odd?", "")):
+        line, behind = after.get(prefix, ("", ""))
+        tap.ok(own in line and next_line in behind, f"{prefix}: {own.strip()} {next_line}", run.stdout)
+    run = cli.expect("routes as JSON", "routes", "--json")
+    tap.equal(sorted(json.loads(run.stdout)), ["accepted_routes", "routes"], "both lists are in it")
+    cli.start(tailnet(routes=[], accepted_routes=[]))
+    run = cli.expect("no routes at all", "routes", out="(none)")
+    tap.equal(run.stdout.count("(none)"), 2, "on neither side")
+
+
+FLOW = {"protocol": "tcp", "state": "open", "inside": "100.64.0.2:5000", "outside": "192.168.77.1:61000", "remote": "192.168.77.2:80",
+        "age_s": 75, "idle_s": 2}
+
+
+def test_views(cli, tap):
+    cli.start(flows={"ok": True, "flows": [FLOW, {**FLOW, "outside": None}], "flows_left_out": 7})
+    run = cli.expect("flows", "status", "--flows", out="and 7 more")
+    tap.ok("192.168.77.1:61000" in run.stdout and "1m15s" in run.stdout, "each has a line", run.stdout)
+    run = cli.expect("flows as JSON", "status", "--flows", "--json")
+    tap.equal(json.loads(run.stdout), {"flows": [FLOW, {**FLOW, "outside": None}], "flows_left_out": 7}, "as they are")
+    run = cli.expect("--peers in a tailnet", "status", "--peers")
+    tap.ok("client1" in run.stdout and "#" not in run.stdout, "its members", run.stdout)
+    cli.start(flows={"ok": False, "error": error("the flows cannot be read")})
+    cli.expect("flows that cannot be read", "status", "--flows", status=1, err="the flows cannot be read")
+
+
 def test_up(cli, tap):
     cli.start(tailnet(state="NeedsLogin"), tailnet(state="Starting", phase="asking the server for its key"),
               tailnet(state="Starting", phase="asking the server for its key"), tailnet(state="Starting", phase="registering"),
@@ -431,7 +483,7 @@ def main():
         sys.exit(f"{options.bin}: there is no sluice; name a prefix or a build folder with --bin")
     tap = Tap()
     cli = Cli(os.path.abspath(sluice), tap)
-    for test in (test_status, test_up, test_mentioned, test_set, test_ping, test_others, test_nobody, test_launch):
+    for test in (test_status, test_routes, test_views, test_up, test_mentioned, test_set, test_ping, test_others, test_nobody, test_launch):
         test(cli, tap)
     subprocess.run(["rm", "-r", cli.folder], check=False)
     return tap.done()
