@@ -272,6 +272,112 @@ ask(const char *name, const char *run_dir, json_t *request, int timeout_s)
 	return NULL;
 }
 
+/* --- answers that go on --- */
+
+struct ask_stream {
+	int sock;
+	size_t len, room;
+	char *buf; // what was read of lines that were not handed over
+};
+
+// As json_loads(), of a line that is whole.
+static int
+take_line(struct ask_stream *s, size_t line_len, json_t **ret_line)
+{
+	json_t *line = json_loadb(s->buf, line_len, 0, NULL);
+
+	s->len -= line_len + 1;
+	memmove(s->buf, s->buf + line_len + 1, s->len);
+	if (!json_is_object(line)) {
+		json_decref(line);
+		return -EBADMSG;
+	}
+	*ret_line = line;
+	return 0;
+}
+
+int
+ask_next(struct ask_stream *s, json_t **ret_line)
+{
+	size_t seen = 0;
+
+	for (;;) {
+		char *end = memchr(s->buf + seen, '\n', s->len - seen), *more;
+		ssize_t n;
+
+		if (end != NULL)
+			return take_line(s, (size_t)(end - s->buf), ret_line);
+		seen = s->len;
+		if (s->len == s->room) {
+			if (s->room >= ANSWER_LIMIT)
+				return -EMSGSIZE;
+			more = realloc(s->buf, s->room * 2);
+			if (more == NULL)
+				return -ENOMEM;
+			s->buf = more;
+			s->room *= 2;
+		}
+		n = read(s->sock, s->buf + s->len, s->room - s->len);
+		if (n <= 0)
+			return n == 0 ? -EPIPE : -errno;
+		s->len += (size_t)n;
+	}
+}
+
+void
+ask_close(struct ask_stream *stream)
+{
+	if (stream == NULL)
+		return;
+	if (stream->sock >= 0)
+		close(stream->sock);
+	free(stream->buf);
+	free(stream);
+}
+
+static int
+open_stream(struct ask_stream *s, const char *run_dir, const json_t *request, bool *ret_reached)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+	s->room = 65536;
+	s->buf = malloc(s->room);
+	if (s->buf == NULL)
+		return -ENOMEM;
+	s->sock = connect_patiently(run_dir, &sun);
+	*ret_reached = s->sock >= 0;
+	return s->sock < 0 ? s->sock : send_request(s->sock, request);
+}
+
+struct ask_stream *
+ask_open(const char *name, const char *run_dir, json_t *request)
+{
+	struct ask_stream *s = calloc(1, sizeof(*s));
+	json_t *answer = NULL;
+	bool reached = true;
+	int err = -ENOMEM;
+
+	if (s != NULL && request != NULL) {
+		s->sock = -1;
+		err = open_stream(s, run_dir, request, &reached);
+	}
+	if (err == 0)
+		err = ask_next(s, &answer);
+	release_request(request);
+	if (err < 0) {
+		print_failure(name, run_dir, reached, err);
+	} else if (!json_is_true(json_object_get(answer, "ok"))) {
+		show_clean(answer);
+		ask_print_error(name, json_object_get(answer, "error"));
+		err = -EPERM;
+	}
+	json_decref(answer);
+	if (err == 0)
+		return s;
+	ask_close(s);
+	return NULL;
+}
+
 json_t *
 ask_gateway(const char *name, const char *run_dir, const char *command)
 {

@@ -23,6 +23,17 @@
  */
 json_t *ask(const char *name, const char *run_dir, json_t *request, int timeout_s);
 
+/*
+ * A question that is answered by lines until one side ends.  ask_open() sends it and takes the
+ * first answer; NULL as ask().
+ */
+struct ask_stream;
+struct ask_stream *ask_open(const char *name, const char *run_dir, json_t *request);
+/* The next line, the caller's; waits for it.  0; -EINTR: a signal came; -EPIPE: that was all; or
+ * -errno. */
+[[nodiscard]] int ask_next(struct ask_stream *stream, json_t **ret_line);
+void ask_close(struct ask_stream *stream); /* NULL is fine */
+
 /* {"cmd": command} */
 json_t *ask_gateway(const char *name, const char *run_dir, const char *command);
 

@@ -27,6 +27,7 @@ int cmd_netcheck(int argc, char **argv);
 int cmd_ip(int argc, char **argv);
 int cmd_whois(int argc, char **argv);
 int cmd_routes(int argc, char **argv);
+int cmd_capture(int argc, char **argv);
 int cmd_debug(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_run(int argc, char **argv);

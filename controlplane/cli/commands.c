@@ -97,6 +97,17 @@ static const struct command commands[] = {
 		"  --json  for programs\n",
 	},
 	{
+		"capture",
+		cmd_capture,
+		"[--peer P] [--port N] [-w FILE|-] [-c N]",
+		"show packets as they go through the tunnel, and why others are dropped",
+		"  --peer P   only this peer's: its name, address or key\n"
+		"  --port N   only TCP and UDP with this port, on either side\n"
+		"  -w FILE    write a file for Wireshark (pcapng) instead; -: stdout\n"
+		"  -c N       end after so many packets\n"
+		"tcpdump on the interface sees nothing of what the workers receive and send.\n",
+	},
+	{
 		"ping",
 		cmd_ping,
 		"[OPTIONS] ADDRESS|NAME",

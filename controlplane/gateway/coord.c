@@ -354,6 +354,7 @@ on_status(struct coord *c, const struct snapshot *snapshot)
 	char *whole = status_text(c, snapshot, false), *brief = status_text(c, snapshot, true);
 
 	status_queue_answer(&c->asking, &c->api, whole, brief, c->now);
+	capture_stream_names(&c->capture, snapshot, c->now);
 	free(whole);
 	free(brief);
 	(void)malloc_trim(0); // 10,000 peers are 20 MiB of objects that the allocator would keep
@@ -370,6 +371,63 @@ answer_flows(struct coord *c, uint32_t client)
 	else
 		answer_error(&c->api, client, "the flows cannot be read", why,
 			"use programs of one version; the log says more", c->now);
+}
+
+// Address, name or public key of a peer in the configuration.
+static const struct config_peer *
+find_peer(const struct config_gateway *config, const char *target)
+{
+	struct public_key key;
+	struct addr address;
+	bool is_key = public_key_parse(target, &key) == 0;
+	bool is_address = addr_parse(target, &address) == 0;
+
+	for (size_t i = 0; i < config->n_peers; i++) {
+		const struct config_peer *p = &config->peers[i];
+
+		if (strcmp(p->name, target) == 0 ||
+			(is_key && memcmp(&p->public_key, &key, sizeof(key)) == 0))
+			return p;
+		for (size_t k = 0; is_address && k < p->n_allowed_ips; k++)
+			if (prefix_contains(&p->allowed_ips[k], &address))
+				return p;
+	}
+	return NULL;
+}
+
+// False: there is no such peer, and the client was told.
+static bool
+find_target(struct coord *c, uint32_t client, const json_t *request, struct public_key *ret_key)
+{
+	const char *target = json_string_value(json_object_get(request, "target"));
+	const struct config_peer *peer;
+
+	if (c->member != NULL)
+		return member_find_target(c->member, client, request, c->now, ret_key);
+	peer = find_peer(c->config, target);
+	if (peer != NULL)
+		*ret_key = peer->public_key;
+	else
+		answer_error(&c->api, client, "there is no such peer",
+			"neither a name, nor a public key, nor an address of one",
+			"`sluice status` lists them", c->now);
+	return peer != NULL;
+}
+
+static void
+begin_capture(struct coord *c, uint32_t client, const json_t *request)
+{
+	bool has_target = json_is_string(json_object_get(request, "target"));
+	struct public_key key;
+	struct letter *letter;
+
+	if (has_target && !find_target(c, client, request, &key))
+		return;
+	if (!capture_stream_begin(&c->capture, client, request, has_target ? &key : NULL, c->now))
+		return;
+	letter = letter_create(LETTER_ASK_STATUS);
+	letter->number = ++c->status_number;
+	mailbox_post(c->to_wire, letter);
 }
 
 static void
@@ -397,6 +455,10 @@ on_request(void *context, uint32_t client, const char *line)
 		break;
 	case REQUEST_FLOWS:
 		answer_flows(c, client);
+		break;
+	case REQUEST_CAPTURE:
+		begin_capture(c, client, request);
+		json_decref(request);
 		break;
 	case REQUEST_OTHER:
 		on_other_request(c, client, request);
@@ -468,6 +530,7 @@ read_letter(struct coord *c, struct letter *letter)
 		break;
 	case LETTER_REGIONS:
 		surroundings_take_regions(&c->around, letter);
+		capture_stream_region(&c->capture, c->around.capture_fd);
 		break;
 	case LETTER_STATUS:
 		on_status(c, letter->snapshot);
@@ -535,6 +598,7 @@ timeout_ms(struct coord *c)
 	take_earlier(&at, resolve_tick(c->resolve, c->now));
 	take_earlier(&at, c->host_retry);
 	take_earlier(&at, c->member_due);
+	take_earlier(&at, c->capture_due);
 	ns = mono_diff_ns(at, c->now);
 	return ns <= 0 ? 0 : (int)((ns + NS_PER_MS - 1) / NS_PER_MS);
 }
@@ -566,6 +630,7 @@ run_once(struct coord *c)
 	if (c->member != NULL)
 		c->member_due = member_dispatch(c->member, c->now);
 	reload_tick(&c->reload, c->now);
+	c->capture_due = capture_stream_tick(&c->capture, c->now);
 	if (!mono_is_never(c->host_retry) && mono_diff_ns(c->now, c->host_retry) >= 0)
 		apply_host(c);
 	surroundings_flush(&c->around);
@@ -714,6 +779,7 @@ coord_init(struct coord *c,
 		JOURNAL_FILE_NAME);
 	surroundings_init(&c->around, to_wire);
 	reload_init(&c->reload, &c->api, options->config_path);
+	capture_stream_init(&c->capture, &c->api, to_wire);
 	for (size_t i = 0; i < API_MAX_CLIENTS; i++)
 		c->api.clients[i].fd = -1;
 
@@ -744,6 +810,7 @@ coord_fini(struct coord *c)
 {
 	resolve_destroy(c->resolve);
 	member_destroy(c->member);
+	capture_stream_fini(&c->capture);
 	api_close(&c->api);
 	surroundings_fini(&c->around);
 	host_close(c->host);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "config/gateway.h"
+#include "controlplane/gateway/api/capture.h"
 #include "controlplane/gateway/api/listen.h"
 #include "controlplane/gateway/api/reload.h"
 #include "controlplane/gateway/api/request.h"
@@ -52,6 +53,8 @@ struct coord {
 	struct api api;
 	struct status_queue asking;
 	uint64_t status_number;
+	struct capture_stream capture;
+	struct mono capture_due;
 	int signals, epoll;
 	bool stopping, stopped; /* asked to end; the wire thread has ended */
 };

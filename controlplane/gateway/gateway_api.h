@@ -10,6 +10,14 @@
  *                         number as text),"state" ("new", "open", "closing"),"inside","outside"
  *                         (null: not translated),"remote" (address and port, or identifier),
  *                         "age_s","idle_s"}],"flows_left_out": how many more there are}
+ *   * {"cmd":"capture","target":"address, name or key of a peer" (all, without it),"port":0}
+ *                         {"ok":true,"snap_len"} and then, until the client leaves, lines
+ *                         {"packets":[{"time_ns" (since 1970),"where" ("from tunnel", "to tunnel",
+ *                         "dropped"),"peer" (name or null),"port" (it came by, or null),"reason"
+ *                         (dropped: why; else null),"len" (of the packet),"kind" ("ip", "udp
+ *                         payload", "frame"),"data" (hexadecimal digits)}],"lost": packets that
+ *                         came too fast to be told since the line before}.  "port": of TCP or UDP,
+ *                         either side; 0 any.  One client at a time.
  *     anything wrong      {"ok":false,"error":{"what":"...","why":"...","do":"..."}}
  *
  * A client may ask again after the answer.  One that does not take its answer within 10 s is

@@ -190,6 +190,7 @@ add_peer(struct snapshot *s,
 
 	dataplane_keypairs(e->dp, p->number, &k);
 	dataplane_counters(e->dp, p->number, &c);
+	to->number = p->number;
 	memcpy(to->name, p->name, sizeof(to->name));
 	to->key = p->remote.static_public;
 	to->endpoint = p->endpoint;

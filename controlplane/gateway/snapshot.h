@@ -24,6 +24,7 @@ enum snapshot_handshake {
 };
 
 struct snapshot_peer {
+	uint32_t number; /* as the data plane knows it */
 	char name[CONFIG_NAME_LEN];
 	struct public_key key;
 	struct endpoint endpoint;

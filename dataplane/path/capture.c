@@ -108,8 +108,9 @@ capture_burst(struct worker *w, const struct burst *b, enum shm_capture_where wh
 {
 	for (uint32_t i = 0; i < b->n; i++) {
 		const struct pkt *p = b->pkt[i];
+		struct ip_view v;
 		struct copy copy = { .data = p->data,
-			.len = p->len,
+			.len = ip_parse(p->data, p->len, &v) ? v.total_len : p->len, // no padding
 			.peer = p->peer,
 			.where = (uint8_t)where,
 			.kind = KIND_IP,

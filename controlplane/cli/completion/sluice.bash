@@ -18,17 +18,17 @@ _sluice_names() {
 # The value of option $1.  False: it takes none.
 _sluice_value() {
 	case $1 in
-	--config | --ca-file) _sluice_names -f ;;
+	--config | --ca-file | -w) _sluice_names -f ;;
 	--run-dir | --state-dir | --key-dir) _sluice_names -d ;;
 	--accept-risk) _sluice_words 'tailscaled all' ;;
-	--login-server | --auth-key | --hostname | --advertise-routes | --advertise-tags | --timeout | --size) ;;
+	--login-server | --auth-key | --hostname | --advertise-routes | --advertise-tags | --timeout | --size | --peer | --port | -c) ;;
 	*) return 1 ;;
 	esac
 }
 
 _sluice() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev='' command=''
-	local commands='up down login logout set status routes ping netcheck ip whois debug run reload check import genkey
+	local commands='up down login logout set status routes capture ping netcheck ip whois debug run reload check import genkey
 		pubkey genpsk version help'
 	local settings='--hostname --accept-routes --advertise-routes --snat-subnet-routes --accept-dns --shields-up
 		--ca-file --run-dir --help'
@@ -62,6 +62,7 @@ _sluice() {
 	status) _sluice_words '--peers --ports --drops --flows --dataplane --json --active --self --header --run-dir
 		--help' ;;
 	ping) _sluice_words '--timeout --until-direct --size --tsmp --icmp --peerapi --run-dir --help' ;;
+	capture) _sluice_words '--peer --port --run-dir --help' ;;
 	netcheck | whois | routes) _sluice_words '--json --run-dir --help' ;;
 	version) _sluice_words '--daemon --json --run-dir --help' ;;
 	debug)

@@ -149,15 +149,15 @@ send_some(struct api *api, struct api_client *c)
 	}
 	free(c->out);
 	c->out = NULL;
-	c->asked = false;
+	c->asked = c->streams;
 	if (c->ending && c->in_len == 0)
 		drop_client(c);
 	else
 		follow(api, c);
 }
 
-void
-api_answer(struct api *api, uint32_t client, char *line, struct mono now)
+static void
+give(struct api *api, uint32_t client, char *line, bool streams, struct mono now)
 {
 	for (size_t i = 0; line != NULL && i < API_MAX_CLIENTS; i++) {
 		struct api_client *c = &api->clients[i];
@@ -170,10 +170,46 @@ api_answer(struct api *api, uint32_t client, char *line, struct mono now)
 		c->out_len = len + 1;
 		c->out_at = 0;
 		c->out_since = now;
+		c->streams = streams;
 		send_some(api, c);
 		return;
 	}
 	free(line);
+}
+
+void
+api_answer(struct api *api, uint32_t client, char *line, struct mono now)
+{
+	give(api, client, line, false, now);
+}
+
+void
+api_stream(struct api *api, uint32_t client, char *line, struct mono now)
+{
+	give(api, client, line, true, now);
+}
+
+static const struct api_client *
+find_client(const struct api *api, uint32_t client)
+{
+	for (size_t i = 0; i < API_MAX_CLIENTS; i++)
+		if (api->clients[i].fd >= 0 && api->clients[i].id == client)
+			return &api->clients[i];
+	return NULL;
+}
+
+bool
+api_is_ready(const struct api *api, uint32_t client)
+{
+	const struct api_client *c = find_client(api, client);
+
+	return c != NULL && c->out == NULL;
+}
+
+bool
+api_is_here(const struct api *api, uint32_t client)
+{
+	return find_client(api, client) != NULL;
 }
 
 // Hand over the first complete line.  A line that is too long is nobody's request.
@@ -227,7 +263,7 @@ drop_slow(struct api *api, struct mono now)
 	for (size_t i = 0; i < API_MAX_CLIENTS; i++) {
 		struct api_client *c = &api->clients[i];
 
-		if (c->fd < 0 || c->out == NULL || mono_diff_ns(now, c->out_since) < API_LIMIT_NS)
+		if (c->fd < 0 || c->out == NULL || c->streams || mono_diff_ns(now, c->out_since) < API_LIMIT_NS)
 			continue;
 		log_info("a client of the local api did not take its answer, dropped");
 		drop_client(c);
@@ -267,8 +303,7 @@ api_dispatch(struct api *api, struct mono now)
 bool
 api_may_change(const struct api *api, uint32_t client)
 {
-	for (size_t i = 0; i < API_MAX_CLIENTS; i++)
-		if (api->clients[i].fd >= 0 && api->clients[i].id == client)
-			return api->clients[i].may_change;
-	return false;
+	const struct api_client *c = find_client(api, client);
+
+	return c != NULL && c->may_change;
 }

@@ -23,6 +23,7 @@ struct api_client {
 	uint32_t id;     /* of this connection: never used twice */
 	bool asked;      /* its request is being worked on: no further one is read */
 	bool ending;     /* it will not ask again: close after the answer */
+	bool streams;    /* it gets lines until it leaves, and asks no more */
 	bool may_change; /* it is root, or we ourselves; others may look */
 	char in[GATEWAY_API_MAX_REQUEST + 1];
 	size_t in_len;
@@ -54,5 +55,13 @@ bool api_may_change(const struct api *api, uint32_t client);
 
 /* Takes ownership of `line` (malloc, without line end).  A client that is gone: it is freed. */
 void api_answer(struct api *api, uint32_t client, char *line, struct mono now);
+
+/*
+ * The same, and more lines will follow until the client leaves: each when the one before was taken,
+ * however long that lasts.
+ */
+void api_stream(struct api *api, uint32_t client, char *line, struct mono now);
+bool api_is_ready(const struct api *api, uint32_t client); /* has taken the line before */
+bool api_is_here(const struct api *api, uint32_t client);
 
 #endif

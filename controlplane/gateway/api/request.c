@@ -31,13 +31,15 @@ request_read(struct api *api,
 		left = REQUEST_RELOAD;
 	else if (strcmp(cmd, "flows") == 0)
 		left = REQUEST_FLOWS;
+	else if (strcmp(cmd, "capture") == 0)
+		left = REQUEST_CAPTURE;
 	else if (strcmp(cmd, "version") == 0)
 		answer_object(api, client,
 			json_pack("{s:b, s:s}", "ok", 1, "version", SLUICE_VERSION), now);
 	else
 		left = REQUEST_OTHER;
-	*ret_request = left == REQUEST_OTHER ? request : NULL;
-	if (left != REQUEST_OTHER)
+	*ret_request = left == REQUEST_OTHER || left == REQUEST_CAPTURE ? request : NULL;
+	if (*ret_request == NULL)
 		json_decref(request);
 	return left;
 }
