@@ -359,8 +359,8 @@ def print_all(s, trials):
                                    if set(s.gateway_cores) & set(s.generator_cores) else ""))
     for load in s.loads:
         print_load(trials, s, load)
-    print("\nCPU: all processes of the device, user and system, and with AF_XDP the kernel's threads that deliver to it; softirqs\n"
-          "on their behalf elsewhere are not in it.\n"
+    print("\nCPU: all processes of the device, user and system" + (
+        ", and the kernel's threads that deliver to it.\n" if s.frames else "; softirqs on their behalf elsewhere are not in it.\n") +
           "core: busy time of the device's cores, softirqs and whatever else ran there included.\n"
           f"95 %: bootstrap interval of the median, from {ratios.BOOTSTRAP_FROM} rounds on.")
 

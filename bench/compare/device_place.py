@@ -6,7 +6,7 @@
 
 Each device has namespaces of its own, so that all of them stand ready and take turns within seconds; who is not asked
 is idle.  Cores: the gateway's processes are bound to theirs, everything else to the others, and what a side receives is
-handled on that side's core (RPS; with AF_XDP by threads of the kernel, kernel_threads.py), as if the two were machines.
+handled on that side's core (RPS; for single frames by threads of the kernel, kernel_threads.py), as if the two were machines.
 Otherwise the kernel runs the receiver's part in the sender's context, and the gateway would be charged for its neighbour's
 work.
 """
@@ -19,6 +19,10 @@ from spent import Spent
 TUNNEL_ADDRESS = "198.18.0.1"
 INNER = ("10.99.200.2", "fd99::200:2")
 DRAIN_S = 0.5
+# What a network card's driver has set: packets gather for 50 us before they are delivered, in a thread, with GRO.  veth does GRO
+# only for senders that may not send super-packets of TCP.
+AS_CARD = """ethtool -K DEVICE gro on tso off && cd /sys/class/net/DEVICE && echo 1 >threaded && echo 50000 >gro_flush_timeout &&
+    echo 1 >napi_defer_hard_irqs"""
 
 
 class Cores:
@@ -135,15 +139,13 @@ class Place:
     def steered_start(self):
         """Within it the gateway is started, on its cores; each side's packets are handled on that side's."""
         gateway, generator = self.scenario.gateway_cores, self.scenario.generator_cores
-        self.steered = set(gateway) != set(generator) and self.spread(self.sides[0], gateway) and self.spread(self.sides[1], generator)
-        before = kernel_threads.listed()
-        if self.scenario.frames and self.steered:
-            for host, device in self.sides[1]:
-                # Delivery with GRO is such as threads can do, and stays when a program comes and goes.
-                host.try_run(f"ethtool -K {device} gro on")
-                self.deliver_by_thread(host, device)
-            kernel_threads.pin(self.added(before), generator)
+        may = set(gateway) != set(generator)
+        if self.scenario.frames:
+            self.steered = may and self.deliver_by_threads(self.sides[1], generator) is not None
             before = kernel_threads.listed()
+            self.steered = self.deliver_by_threads(self.sides[0], gateway) is not None and self.steered
+        else:
+            self.steered = may and self.spread(self.sides[0], gateway) and self.spread(self.sides[1], generator)
         try:
             with Cores(gateway):
                 yield
@@ -151,9 +153,20 @@ class Place:
             raise BenchError(f"{self.device.label} does not start", str(e), "Try it alone; its log is above.") from None
         if self.is_xdp():
             self.wait_for_ports()
-            self.steered = all([self.deliver_by_thread(host, device) for host, device in self.sides[0]]) and self.steered
+        if self.scenario.frames:
             self.threads = self.added(before)
             kernel_threads.pin(self.threads, gateway)
+
+    def deliver_by_threads(self, side, cores):
+        """What these devices receive is delivered by threads of the kernel, on these cores; None where there are none.  With GRO,
+        as cards deliver; and so that there is something to make threads of, with a program or without."""
+        before = kernel_threads.listed()
+        for host, device in side:
+            if host.try_run(["sh", "-c", AS_CARD.replace("DEVICE", device)])[0] != 0:
+                return None
+        found = self.added(before)
+        kernel_threads.pin(found, cores)
+        return found or None
 
     def is_xdp(self):
         return self.device.driver == "af_xdp"
@@ -161,10 +174,6 @@ class Place:
     @staticmethod
     def added(before):
         return {pid: name for pid, name in kernel_threads.listed().items() if pid not in before}
-
-    @staticmethod
-    def deliver_by_thread(host, device):
-        return host.try_run(["sh", "-c", f"echo 1 >/sys/class/net/{device}/threaded"])[0] == 0
 
     @staticmethod
     def spread(side, cores):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Threads of the kernel that deliver a device's packets ("threaded NAPI"): where they run, and what they spend.
 
-Over veth, delivery into AF_XDP runs in the sender's context, as if a network card worked on the neighbour's core.  Given a
-thread, it can be put onto the core of the side that receives, and its time is known: the kernel's share in copy mode.
+Over veth, delivery runs in the sender's context, as if a network card worked on the neighbour's core.  Given threads, it can
+be put onto the core of the side that receives, and its time is known, whatever else runs there: up to the socket or the ring
+of AF_XDP, GRO, routing and firewall of what the kernel forwards included.
 
 The lab has process numbers of its own, where the kernel's threads are not seen.  So a helper stays outside, made before the
 lab is entered, and answers questions over a socket.
@@ -41,6 +42,8 @@ def answer(question):
         for pid in question["pids"]:
             if pid in find():  # never anybody else's
                 os.sched_setaffinity(pid, question["cores"])
+                # A fair share, as the kernel's own threads for softirqs have beside processes of its priority.
+                os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0))
         return {}
     return {str(p): thread_s(p) for p in question["pids"]}
 
