@@ -162,6 +162,9 @@ test_blocks(void)
 
 	tap_int(send_parts(net, 8, SHM_NET_PART, total, total), SHM_REFUSED_NET,
 		"one that lacks its beginning is refused, once");
+	tap_int(send_parts(net, 15, 0, SHM_NET_PART, total), -1, "a part");
+	tap_int(send_parts(net, 15, 2 * SHM_NET_PART, total, total), SHM_REFUSED_NET,
+		"and not the one behind it: refused, once");
 	tap_int(send_parts(net, 9, 0, total, (uint32_t)SHM_NET_LEN(SHM_MAX_ROUTES + 1)),
 		SHM_REFUSED_NET, "one that is too long is refused, once");
 	tap_int(send_parts(net, 10, 0, 40, 40), SHM_REFUSED_NET, "one shorter than any is refused");
