@@ -165,10 +165,10 @@ load_place(struct steer *steer, uint32_t index)
 static void
 say_load_error(int err, char *why, size_t why_size)
 {
-	if (err == -EPERM)
+	if (err == -EPERM || err == -EACCES)
 		say(why, why_size,
-			"loading the XDP program is not permitted; run with CAP_BPF and "
-			"CAP_NET_ADMIN (as root)");
+			"loading the XDP program is not permitted; run with CAP_BPF, CAP_PERFMON "
+			"and CAP_NET_ADMIN (as root)");
 	else if (err == -ENOSYS)
 		say(why, why_size,
 			"this kernel has no bpf(); AF_XDP needs Linux 6.1 or newer with "
@@ -335,7 +335,7 @@ say_attach_error(uint32_t ifindex, int err, char *why, size_t why_size)
 	else if (err == -ENOSPC)
 		say(why, why_size,
 			"fewer receive queues than the other end of the veth sends by; give both "
-		        "ends the "
+			"ends the "
 			"same number (`ip link add ... numrxqueues N numtxqueues N`)");
 	else if (err == -EPERM)
 		say(why, why_size,

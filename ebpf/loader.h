@@ -22,7 +22,8 @@
 struct steer; /* opaque */
 
 /*
- * Verify the programs and make the maps.  Needs CAP_BPF and CAP_NET_ADMIN (or CAP_SYS_ADMIN).
+ * Verify the programs and make the maps.  Needs CAP_BPF, CAP_PERFMON (the verifier
+ * refuses calls with packet offsets without it) and CAP_NET_ADMIN, or CAP_SYS_ADMIN.
  * Returns 0 or -errno; then `why` says in one line what failed and what to do.
  */
 [[nodiscard]] int steer_load(struct steer **ret_steer, char *why, size_t why_size);
