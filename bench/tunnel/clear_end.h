@@ -28,7 +28,7 @@ struct clear_config {
 	                   */
 	bool has_no_offload;
 	const char *interface; /* frames over AF_XDP there; NULL: sockets */
-	struct line *rx, *tx; /* taken instead of sockets of our own, for tests; ownership too */
+	struct line *rx, *tx;  /* taken instead of sockets of our own, for tests; ownership too */
 };
 
 struct clear_end;

@@ -3,9 +3,9 @@
  * The port interface: how workers receive and send, whatever lies below.
  *
  * A port has one queue per worker.  A *wire* port carries UDP payloads (WireGuard messages) with
- * their outer addresses in pkt->outer; a *host* port carries inner IP packets; a *link* port carries
- * Ethernet frames, both ways.  Drivers: io_socket.c (kernel port), io_host.c (TUN), io_xdp.c
- * (AF_XDP), io_memory.c (tests, fuzzers, bench); DPDK comes next and touches no stage.
+ * their outer addresses in pkt->outer; a *host* port carries inner IP packets; a *link* port
+ * carries Ethernet frames, both ways.  Drivers: io_socket.c (kernel port), io_host.c (TUN),
+ * io_xdp.c (AF_XDP), io_memory.c (tests, fuzzers, bench); DPDK comes next and touches no stage.
  *
  * Owner:  ports are made before the workers start and destroyed after they ended.
  * Thread: rx, tx, flush, is_idle of queue q are for worker q alone.
