@@ -43,6 +43,7 @@ def answer(question):
             if pid in find():  # never anybody else's
                 os.sched_setaffinity(pid, question["cores"])
                 # A fair share, as the kernel's own threads for softirqs have beside processes of its priority.
+                os.sched_setscheduler(pid, os.sched_getscheduler(0), os.sched_getparam(0))
                 os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0))
         return {}
     return {str(p): thread_s(p) for p in question["pids"]}
