@@ -119,8 +119,7 @@ static const unsigned map_commands[] = {
 };
 
 static const unsigned attach_commands[] = {
-	BPF_LINK_CREATE,
-	BPF_OBJ_GET_INFO_BY_FD,
+	BPF_LINK_CREATE, BPF_OBJ_GET_INFO_BY_FD,
 	BPF_PROG_GET_FD_BY_ID, // the kernel refuses it without CAP_SYS_ADMIN, but it is asked
 	BPF_PROG_GET_FD_BY_ID, // of the program in the way; only CAP_SYS_ADMIN learns its name
 };
@@ -152,7 +151,7 @@ static int
 allow_values(scmp_filter_ctx ctx, int call, unsigned arg, const unsigned *values, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct scmp_arg_cmp is = SCMP_CMP(arg, SCMP_CMP_EQ, values[i]);
+		const struct scmp_arg_cmp is = SCMP_CMP(arg, SCMP_CMP_EQ, values[i], 0);
 		int err = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, 1, &is);
 
 		if (err < 0 && err != -EEXIST)
