@@ -56,7 +56,7 @@ def run_ports(case):
 
 def explained(case, gw, name, driver, word=""):
     p = router.port(gw, name)
-    return case.ok(p.get("driver") == driver and word in (p.get("note") or ""), f"status: {name} is {driver}, and why", p)
+    return case.ok(p.get("driver") == driver and word in (p.get("why") or ""), f"status: {name} is {driver}, and why", p)
 
 
 def found(case, net):
@@ -128,7 +128,7 @@ def in_the_way(case, net):
     through(case, net, a, lan, "another XDP program on the LAN's interface")
     case.ok(router.is_xdp(gw, "eth0"), "the other interface is an AF_XDP port", router.port(gw, "eth0"))
     program = re.search(r"lan0\(\d+\) \w+ id (\d+)", gw.host.run("bpftool net"))[1]
-    case.eventually(lambda: f"XDP program with id {program}" in (router.port(gw, "lan0").get("note") or ""), 10,
+    case.eventually(lambda: f"XDP program with id {program}" in (router.port(gw, "lan0").get("why") or ""), 10,
                     "status names the program that is in the way", lambda: router.port(gw, "lan0"))
     other.stop()
     case.eventually(lambda: router.is_xdp(gw, "lan0"), 40, "it is gone: the port becomes an AF_XDP port", lambda: router.port(gw, "lan0"))
