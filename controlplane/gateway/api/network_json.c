@@ -31,6 +31,18 @@ find_port(const struct network *network, uint32_t ifindex)
 	return NULL;
 }
 
+// Why the interface matters to us, then why its driver is what it is.
+static json_t *
+reason(const struct network_port *port, const char *of_driver)
+{
+	const char *of_port = port != NULL ? port->why : "";
+	char text[NETWORK_WHY_LEN + PORTS_WHY_LEN + 2];
+
+	snprintf(text, sizeof(text), "%s%s%s", of_port,
+		of_port[0] != '\0' && of_driver[0] != '\0' ? "; " : "", of_driver);
+	return text_or_null(text);
+}
+
 static const struct ports_view *
 find_view(const struct status_here *here, uint32_t ifindex)
 {
@@ -96,7 +108,9 @@ open_port(const struct status_here *here, const struct snapshot_port *p)
 	put(o, "mode", mode_or_null(p->mode));
 	put(o, "queues", p->n_queues != 0 ? json_integer(p->n_queues) : json_null());
 	put_device(o, find_port(here->network, p->ifindex));
-	put(o, "why", text_or_null(view != NULL && view->why[0] != '\0' ? view->why : p->note));
+	put(o, "why",
+		reason(find_port(here->network, p->ifindex),
+			view != NULL && view->why[0] != '\0' ? view->why : p->note));
 	put_counters(o, p);
 	return o;
 }
@@ -106,8 +120,6 @@ static json_t *
 kernel_port(const struct status_here *here, const struct network_port *port)
 {
 	const struct ports_view *view = find_view(here, port->ifindex);
-	const char *why =
-		view != NULL && view->is_wanted && view->why[0] != '\0' ? view->why : port->why;
 	json_t *o = json_object();
 
 	put(o, "name", json_string(port->name));
@@ -115,7 +127,7 @@ kernel_port(const struct status_here *here, const struct network_port *port)
 	put(o, "mode", json_null());
 	put(o, "queues", json_integer(port->n_queues));
 	put_device(o, port);
-	put(o, "why", text_or_null(why));
+	put(o, "why", reason(port, view != NULL && view->is_wanted ? view->why : ""));
 	put_counters(o, NULL);
 	return o;
 }

@@ -97,7 +97,8 @@ test_ports(void)
 		"ports of the data plane, and what the kernel serves; no free rows");
 	tap_text(text(p, "driver"), "af_xdp", "a port that carries frames has its driver,");
 	tap_text(text(p, "mode"), "copy", "its mode,");
-	tap_text(text(p, "why"), "no zero copy", "why no better one, as the keeper said,");
+	tap_text(text(p, "why"), "the default route leaves by it; no zero copy",
+		"why it is one, and why no better one, as the keeper said,");
 	tap_text(json_string_value(json_array_get(json_object_get(p, "roles"), 0)), "wan",
 		"what it is for,");
 	tap_text(text(p, "device"), "veth", "what it is,");
@@ -110,7 +111,8 @@ test_ports(void)
 
 	p = port_of(ports, "lan0");
 	tap_text(text(p, "driver"), "kernel", "one that was refused is the kernel's");
-	tap_text(text(p, "why"), "another program", "with the reason");
+	tap_text(text(p, "why"), "holds the advertised 192.168.77.0/24; another program",
+		"with the reason");
 	tap_ok(json_is_null(json_object_get(p, "rx_packets")), "and without counts");
 	tap_ok(json_is_false(json_object_get(p, "up")), "without a carrier it is not up");
 	tap_ok(port_of(ports, "dmz0") == NULL, "an interface that is not ours is not among them");
