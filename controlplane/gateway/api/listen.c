@@ -263,7 +263,8 @@ drop_slow(struct api *api, struct mono now)
 	for (size_t i = 0; i < API_MAX_CLIENTS; i++) {
 		struct api_client *c = &api->clients[i];
 
-		if (c->fd < 0 || c->out == NULL || c->streams || mono_diff_ns(now, c->out_since) < API_LIMIT_NS)
+		if (c->fd < 0 || c->out == NULL || c->streams ||
+			mono_diff_ns(now, c->out_since) < API_LIMIT_NS)
 			continue;
 		log_info("a client of the local api did not take its answer, dropped");
 		drop_client(c);

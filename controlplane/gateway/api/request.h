@@ -23,12 +23,12 @@ enum request_left {
 	REQUEST_RELOAD,
 	REQUEST_FLOWS,
 	REQUEST_CAPTURE, /* with ret_request */
-	REQUEST_OTHER, /* about the tailnet, or not known */
+	REQUEST_OTHER,   /* about the tailnet, or not known */
 };
 
 /*
- * One line of a client.  ret_request: what it says, for REQUEST_CAPTURE and REQUEST_OTHER: an object with a text "cmd";
- * the caller's, else NULL.
+ * One line of a client.  ret_request: what it says, for REQUEST_CAPTURE and REQUEST_OTHER: an
+ * object with a text "cmd"; the caller's, else NULL.
  */
 enum request_left request_read(struct api *api,
 	uint32_t client,

@@ -197,7 +197,7 @@ on_answer(struct wire *w, const struct shm_event *event)
 		return;
 	if (event->value != 0)
 		log_err("the data plane refused the network as it is, the one before stays in "
-		        "force "
+			"force "
 			"reason=%u",
 			event->value);
 }
