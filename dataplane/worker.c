@@ -80,6 +80,7 @@ worker_create(const struct worker_setup *setup, struct worker_thread **ret_worke
 	w->main_bell = setup->main_bell;
 	w->flows = setup->flows;
 	w->capture = setup->capture;
+	w->outer_id = (uint16_t)(setup->id << 12); // far from the other workers'
 	w->max_waiting = pool_frame_count(setup->pool) / 8;
 	pool_cache_init(&w->pool, setup->pool);
 	icmp_limiter_init(&w->icmp_limit, ICMP_RATE_PPS, ICMP_BURST);

@@ -26,15 +26,20 @@ link_batch_send(struct worker *w, struct link_batch *batch)
 			link_batch_flush(w, batch, at);
 }
 
-// The neighbour's word is read here, as late as can be.
+// The neighbour's word is read here, as late as can be: what NAT held back has waited.
 static void
 send(struct worker *w, struct link_batch *batch, struct pkt *p, uint8_t family)
 {
 	uint8_t at = w->net->routes[p->route].port;
 	const struct shm_neighbour_row *row = &w->sessions.state->neighbours[p->neighbour];
+	uint64_t word = atomic_load_explicit(&row->word, memory_order_relaxed);
 	uint8_t mac[ETHER_ADDR_LEN];
 
-	link_mac_of(atomic_load_explicit(&row->word, memory_order_relaxed), mac);
+	if (__builtin_expect(net_neighbour_state(word) != SHM_NEIGHBOUR_REACHABLE, 0)) {
+		drop(w, p, DROP_NEIGHBOUR_UNKNOWN);
+		return;
+	}
+	link_mac_of(word, mac);
 	if (!link_write_header(p, &w->net->ports[at], mac,
 		    family == ADDR_V4 ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6)) {
 		drop(w, p, DROP_LONG);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "dataplane/stage/link_batch.h"
+#include "dataplane/stage/link_local.h"
 #include "dataplane/stage/stages.h"
 #include "lib/net/checksum.h"
 #include "lib/net/checksum_fill.h"
@@ -19,13 +20,6 @@
 #define VLAN_TAG_LEN   4
 #define ETHER_TYPE_TAG 0x8100
 #define VLAN_ID        0x0fff
-
-// The IPv6 address fe80::/10.
-static bool
-is_link_local(const uint8_t *address)
-{
-	return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
-}
 
 /*
  * Past the Ethernet header, which is left in front of the packet.  A tag that says only a priority
@@ -107,7 +101,7 @@ make_wire(const struct net_port *port, struct pkt *p, const struct ip_view *v, u
 	};
 	memcpy(o->remote, v->src, addr_len);
 	memcpy(o->local, v->dst, addr_len);
-	if (v->family == ADDR_V6 && is_link_local(v->src))
+	if (v->family == ADDR_V6 && is_link_local(ADDR_V6, v->src))
 		o->ifindex = port->ifindex;
 	p->outer = o;
 	p->outer_tag = pkt_outer_tag(o);

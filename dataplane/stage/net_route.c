@@ -7,6 +7,7 @@
  */
 
 #include "dataplane/stage/cut.h"
+#include "dataplane/stage/link_local.h"
 #include "dataplane/stage/stages.h"
 #include "lib/net/ttl.h"
 
@@ -72,6 +73,10 @@ may_leave(struct worker *w, struct pkt *p, const struct ip_view *v)
 {
 	const struct net_route *r = &w->net->routes[p->route];
 
+	if (__builtin_expect(has_link_local(v), 0)) {
+		drop(w, p, DROP_LINK_LOCAL);
+		return false;
+	}
 	if (__builtin_expect(r->kind == SHM_ROUTE_REFUSE, 0)) {
 		refuse(w, p, v, DROP_NO_ROUTE, ICMP_ERROR_NO_ROUTE, FROM_PEER);
 		return false;

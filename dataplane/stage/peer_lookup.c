@@ -3,6 +3,7 @@
  * Cryptokey routing, outbound: inner destination -> peer, and what a router owes the sender.
  */
 
+#include "dataplane/stage/link_local.h"
 #include "dataplane/stage/stages.h"
 #include "lib/net/mss.h"
 #include "lib/net/ttl.h"
@@ -127,6 +128,8 @@ peer_lookup_from_link(struct worker *w, struct burst *b)
 	for (uint32_t i = 0; i < b->n; i++) {
 		if (is_multicast(&b->view[i]))
 			drop(w, b->pkt[i], DROP_MULTICAST);
+		else if (has_link_local(&b->view[i]))
+			drop(w, b->pkt[i], DROP_LINK_LOCAL);
 		else
 			burst_keep(b, kept++, i);
 	}

@@ -71,6 +71,10 @@ static const struct row rows[] = {
 		.reason = DROP_SOURCE_SPOOFED },
 	{ "no IPv6 address as source", { .src = "::", .dst = "fd7a::2" }, 100, .place = NOWHERE,
 		.reason = DROP_SOURCE_SPOOFED },
+	{ "a link-local source", { .src = "fe80::5", .dst = "fd7a::2" }, 100, .place = NOWHERE,
+		.reason = DROP_LINK_LOCAL },
+	{ "a link-local destination", { HOST4, .dst = "169.254.1.1" }, 100, .place = NOWHERE,
+		.reason = DROP_LINK_LOCAL },
 	{ "a client's address as source, to the box",
 		{ .src = "100.64.0.2", .dst = "192.168.77.1" }, 100, .place = NOWHERE,
 		.reason = DROP_SOURCE_SPOOFED },
@@ -232,6 +236,21 @@ test_frames(void)
 					in_memory_drops(w.gateway, frames[i].reason) == drops + 1,
 				"%s: %s", frames[i].what, drop_name(frames[i].reason));
 	}
+}
+
+// Padding does not make a packet longer.
+static void
+test_padding(void)
+{
+	uint8_t frame[2048];
+	struct output out;
+	size_t len;
+
+	packet_make(packet, LINK_WORLD_MTU, &(struct packet_make){ TO4, .dont_fragment = true });
+	len = link_world_frame(frame, LAN, 5, packet, LINK_WORLD_MTU);
+	link_world_push(&w, LAN, frame, damage(frame, len, PADDED, 20, 0));
+	tap_ok(link_world_out(&w, &out) && out.place == TO_CLIENT && out.len == LINK_WORLD_MTU,
+		"a packet that just fits does so with padding behind it");
 }
 
 // An answer to a tagged frame finds its station.
@@ -487,6 +506,7 @@ main(void)
 	link_world_create(&w);
 	test_rows();
 	test_frames();
+	test_padding();
 	test_answer_to_priority();
 	test_cut();
 	test_cut_many();

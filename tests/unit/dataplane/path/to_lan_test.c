@@ -69,6 +69,8 @@ static const struct row rows[] = {
 	{ "1,001 bytes by a route of 1,000, not to be cut",
 		{ CLIENT4, .dst = "192.168.79.9", .dont_fragment = true }, 1001, TO_CLIENT,
 		.mac = LINK_WORLD_CLIENT, DROP_TOO_BIG, 3, 4, 1000 },
+	{ "to a link-local address", { CLIENT4, .dst = "169.254.1.1" }, 100, .place = NOWHERE,
+		.reason = DROP_LINK_LOCAL },
 	{ "TCP to a host", { HOST4, .mss = 1200 }, 44, BY_LAN, .mac = LINK_WORLD_HOST },
 	{ "a protocol of no known number", { HOST4, .protocol = 200 }, 60, BY_LAN,
 		.mac = LINK_WORLD_HOST },

@@ -391,6 +391,12 @@ test_neighbours(void)
 	tap_ok(get(next, 5) == 5 && atomic_load(&state->neighbours_end) == 1,
 		"... into its old row");
 	set(next, 5, SHM_NEIGHBOUR_NONE);
+	net_neighbours_reclaim(next);
+	set(next, 6, SHM_NEIGHBOUR_REACHABLE);
+	tap_int(atomic_load(&state->neighbours_end), 2,
+		"a row that this table's index knows is nobody else's");
+	set(next, 6, SHM_NEIGHBOUR_NONE);
+	set(next, 5, SHM_NEIGHBOUR_NONE);
 	net_table_destroy(next);
 }
 
