@@ -190,6 +190,54 @@ test_slow(void)
 	turn();
 }
 
+// Lines without end, to one that may take its time.
+static void
+test_stream(void)
+{
+	size_t len = 32 << 20;
+	char *large = malloc(len + 2);
+	int a = dial();
+	uint32_t client;
+
+	answer_at_once = false;
+	say(a, "packets\n");
+	turn();
+	client = last_client;
+	api_stream(&api, client, strdup("begin"), now);
+	tap_text(hear(a), "begin\n", "a first line");
+	tap_ok(api_is_ready(&api, client), "the next one may follow");
+	api_stream(&api, client, strdup("more"), now);
+	tap_text(hear(a), "more\n", "and does");
+	n_requests = 0;
+	say(a, "another question\n");
+	turn();
+	tap_int(n_requests, 0, "it asks no more");
+
+	memset(large, 'y', len);
+	large[len] = '\0';
+	api_stream(&api, client, large, now);
+	turn();
+	tap_ok(!api_is_ready(&api, client), "a line that is not taken holds up the next one");
+	now = mono_add_ns(now, API_LIMIT_NS + 1);
+	turn();
+	tap_ok(api_is_here(&api, client), "however long that lasts");
+	close(a);
+	turn();
+	tap_ok(!api_is_here(&api, client), "until it leaves");
+
+	a = dial();
+	say(a, "packets\n");
+	turn();
+	client = last_client;
+	api_stream(&api, client, strdup("begin"), now);
+	(void)hear(a);
+	close(a);
+	turn();
+	tap_ok(!api_is_here(&api, client), "one that leaves between two lines is noticed, too");
+	answer_at_once = true;
+	turn();
+}
+
 static void
 test_again(void)
 {
@@ -220,6 +268,7 @@ main(void)
 	test_later();
 	test_bounds();
 	test_slow();
+	test_stream();
 	test_again();
 	api_close(&api);
 	tap_int(access(api.path, F_OK), -1, "closing removes it");
