@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "dataplane/io/xdp_ring.h"
 #include "tests/lib/tap.h"
 #include "tests/unit/dataplane/io/veth_net.h"
 
@@ -459,6 +460,46 @@ test_dry(void)
 	world_close(&w, "every frame is ours again");
 }
 
+// What a forwarder leaves that died between two instructions: before, and after, it moved the
+// ring's producer.  (xdp_kill_test.c does it with forwarders.)
+static void
+test_intents(void)
+{
+	enum {
+		N = 8
+	};
+	struct xdp_fds ports[SHM_MAX_PORTS] = {};
+	struct xdp_rings r;
+	struct world w;
+	uint32_t ours, number = 0;
+
+	if (!tap_ok(world_open(&w, 1, false), "opened again"))
+		return;
+	if (xdp_rings_map(w.fds.socket[0], &r) < 0)
+		abort();
+	ports[PORT] = w.fds;
+	ours = count_ours();
+	ledger->intents[PORT][0].fill = (uint64_t)(r.fill.ours - N) << 32 | N;
+	tap_int(frame_ledger_settle(ledger, ports, N_FRAMES, FRAME_LEN), 0,
+		"frames were given away, and only the intent was not cleared");
+	tap_int(count_ours(), ours, "they are the kernel's");
+	tap_int((long long)ledger->intents[PORT][0].fill, 0, "and the intent is gone");
+
+	for (uint32_t i = 0; i < N; i++, number++) {
+		while (ledger->holder[number] != FRAME_OURS)
+			number++;
+		r.fill.frames[(r.fill.ours + i) & (r.fill.n_slots - 1)] =
+			(uint64_t)number * FRAME_LEN;
+		ledger->holder[number] = FRAME_TO_FILL(PORT);
+	}
+	ledger->intents[PORT][0].fill = (uint64_t)r.fill.ours << 32 | N;
+	tap_int(frame_ledger_settle(ledger, ports, N_FRAMES, FRAME_LEN), 0,
+		"frames were about to be given away");
+	tap_int(count_ours(), ours, "they are ours");
+	xdp_rings_unmap(&r);
+	world_close(&w, "every frame is ours again");
+}
+
 // --- what cannot be opened ---------------------------------------------------------------------
 
 static void
@@ -577,6 +618,7 @@ main(void)
 	test_link_down();
 	test_sleep();
 	test_dry();
+	test_intents();
 	test_refusals();
 	test_lock_limit();
 	return tap_done();
