@@ -16,7 +16,8 @@
 #include "lib/base/log.h"
 
 #define MISSED_PAUSE_NS (10 * NS_PER_MS) /* between two letters about missed neighbours */
-#define GIVEN_UP_NS     (10 * NS_PER_S)  /* for the host to know what the data plane knows */
+#define ASKED_AGAIN_NS  (100 * NS_PER_MS)
+#define GIVEN_UP_NS     (10 * NS_PER_S) /* for the host to know what the data plane knows */
 
 int
 wire_init_network(struct wire *w)
@@ -83,6 +84,9 @@ ask_for_unknown(struct wire *w)
 
 	for (size_t i = 0; i < n; i++)
 		miss(w, &unknown[i]);
+	w->unknown_asked = w->now;
+	if (n == 0)
+		w->unknown_since = (struct mono){};
 }
 
 static void
@@ -97,6 +101,16 @@ give_up_unknown(struct wire *w)
 	}
 	if (n < WIRE_MAX_MISSED)
 		w->unknown_since = (struct mono){}; // else the rest in the next round
+}
+
+// There may be more than one letter holds; those that the host has answered for are known.
+static void
+look_for_unknown(struct wire *w)
+{
+	if (mono_diff_ns(w->now, w->unknown_since) >= GIVEN_UP_NS)
+		give_up_unknown(w);
+	else if (w->n_missed == 0 && mono_diff_ns(w->now, w->unknown_asked) >= ASKED_AGAIN_NS)
+		ask_for_unknown(w);
 }
 
 static void
@@ -270,9 +284,8 @@ send_ports(struct wire *w)
 void
 wire_network_pump(struct wire *w)
 {
-	if (!mono_is_never(w->unknown_since) &&
-		mono_diff_ns(w->now, w->unknown_since) >= GIVEN_UP_NS)
-		give_up_unknown(w);
+	if (!mono_is_never(w->unknown_since))
+		look_for_unknown(w);
 	net_publisher_pump(&w->net);
 	neighbours_pump(&w->neighbours);
 	ask_for_ports(w);
@@ -299,6 +312,6 @@ wire_network_due(const struct wire *w)
 	if (w->n_missed > 0)
 		take_earlier(&at, mono_add_ns(w->missed_sent, MISSED_PAUSE_NS));
 	if (!mono_is_never(w->unknown_since))
-		take_earlier(&at, mono_add_ns(w->unknown_since, GIVEN_UP_NS));
+		take_earlier(&at, mono_add_ns(w->unknown_asked, ASKED_AGAIN_NS));
 	return at;
 }

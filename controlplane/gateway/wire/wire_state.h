@@ -79,6 +79,7 @@ struct wire {
 	bool have_network; /* coord has spoken of it */
 	struct mono
 		unknown_since; /* neighbours that nobody knows are given up later; never: done */
+	struct mono unknown_asked;        /* when the host was last asked for them */
 	struct network_neighbour *missed; /* WIRE_MAX_MISSED: for the next LETTER_WANT_NEIGHBOURS */
 	size_t n_missed;
 	struct mono missed_sent;
