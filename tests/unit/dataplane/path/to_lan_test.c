@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataplane/io/io_memory.h"
+#include "lib/base/clock.h"
 #include "lib/net/headers.h"
 #include "tests/lib/link_world.h"
 #include "tests/lib/packet.h"
@@ -209,13 +210,14 @@ static void
 test_resolving(void)
 {
 	struct output out;
+	unsigned n;
 
 	(void)count_wants("::", 0);
 	packet_make(packet, 100, &(struct packet_make){ CLIENT4, .dst = "192.168.77.8" });
 	for (unsigned i = 0; i < 20; i++)
 		link_world_from_client(&w, packet, 100, 0);
-	tap_int(count_wants("192.168.77.8", IN_MEMORY_IFINDEX(LAN)), 1,
-		"a neighbour is asked for, once for many packets");
+	n = count_wants("192.168.77.8", IN_MEMORY_IFINDEX(LAN));
+	tap_ok(n >= 1 && n < 20, "a neighbour is asked for, not once for each packet");
 	in_memory_neighbour(w.gateway, LAN, "192.168.77.8", 0, SHM_NEIGHBOUR_ASKED);
 	link_world_from_client(&w, packet, 100, 0);
 	tap_ok(!link_world_out(&w, &out), "while it is asked for packets are dropped");
@@ -235,8 +237,9 @@ test_resolving(void)
 static void
 test_scan(void)
 {
-	char text[32];
+	uint64_t began_ns = mono_now().ns, passed_ns;
 	struct shm_event event;
+	char text[32];
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < 1000; i++) {
@@ -246,7 +249,9 @@ test_scan(void)
 		while (in_memory_event(w.gateway, &event))
 			n += event.kind == SHM_EV_WANT_NEIGHBOUR;
 	}
-	tap_ok(n >= 1 && n < 1000, "a scan of the LAN is no flood of questions (%u)", n);
+	passed_ns = mono_now().ns - began_ns;
+	tap_ok(n >= 1 && n <= WANT_BURST + 1 + passed_ns * WANT_RATE_PPS / NS_PER_S,
+		"a scan of the LAN is no flood of questions (%u)", n);
 }
 
 static void
