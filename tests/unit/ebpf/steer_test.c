@@ -312,7 +312,7 @@ test_without_capabilities(void)
 	waitpid(child, &status, 0);
 	tap_int(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0,
 		"nobody, without capabilities, writes, reads and sweeps the maps, and loads "
-	        "nothing");
+		"nothing");
 }
 
 static void
