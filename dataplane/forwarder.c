@@ -87,8 +87,10 @@ nat_changed(void *context, const struct shm_net *net)
 {
 	struct forwarder *f = context;
 
-	if (net->nat != 0)
-		nat_set(f->nat, net->nat_port_first, net->nat_port_last);
+	if (net->nat == 0)
+		return;
+	nat_set(f->nat, net->nat_port_first, net->nat_port_last);
+	flow_memory_reserve(f->flow_memory, &f->nat_pages);
 }
 
 static bool

@@ -10,6 +10,7 @@
 #include "dataplane/forwarder_state.h"
 #include "dataplane/keeper/link.h"
 #include "dataplane/path/drop.h"
+#include "dataplane/table/flow_memory.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/shm/region.h"
@@ -187,6 +188,8 @@ publish_port_counters(struct forwarder *f)
 static void
 sweep_nat(struct forwarder *f, struct mono now)
 {
+	if (f->nat_pages > 0)
+		flow_memory_reserve(f->flow_memory, &f->nat_pages);
 	if (nat_sweep(f->nat, now, NAT_SWEEP_ROWS) == 0)
 		return;
 	quiescent_wait_workers(&f->quiescent);

@@ -30,6 +30,7 @@ struct forwarder {
 	struct flow_table flows;
 	struct capture capture;
 	struct nat *nat;
+	uint32_t nat_pages;          /* huge pages of its rows; 0: nothing was translated yet */
 	struct frame_ledger *ledger; /* NULL: no ports that carry frames */
 	void *packets;
 	struct pool *pool;

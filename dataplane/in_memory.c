@@ -232,8 +232,13 @@ nat_changed(void *context, const struct shm_net *net)
 {
 	struct in_memory *m = context;
 
-	if (net->nat != 0)
-		nat_set(m->nat, net->nat_port_first, net->nat_port_last);
+	uint32_t pages = 0;
+
+	if (net->nat == 0)
+		return;
+	nat_set(m->nat, net->nat_port_first, net->nat_port_last);
+	if (!m->small_pages)
+		flow_memory_reserve(m->flow_memory, &pages);
 }
 
 static void
@@ -317,6 +322,7 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 		return -ENOMEM;
 	memset(m, 0, sizeof(*m));
 	m->state = config->state;
+	m->small_pages = config->small_pages;
 	m->keys = config->keys;
 	m->bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (m->bell.fd < 0)

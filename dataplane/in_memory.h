@@ -61,6 +61,7 @@ struct in_memory {
 	struct flow_memory *flow_memory;
 	bool owns_flows;
 	struct flow_table flows;
+	bool small_pages;
 	struct nat *nat; /* over the same memory; translates what the network says */
 	void *packets;
 	size_t packets_len;

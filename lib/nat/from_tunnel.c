@@ -19,7 +19,13 @@ translate_source(const struct nat *nat,
 static bool
 addr_is(const struct ip_view *v, const uint8_t *at, const uint8_t *addr)
 {
-	return memcmp(at, addr, v->family == ADDR_V4 ? 4 : 16) == 0;
+	uint64_t differs = 0;
+
+	if (v->family == ADDR_V4)
+		return load_be32(at) == load_be32(addr);
+	differs |= load_be64(at) ^ load_be64(addr);
+	differs |= load_be64(at + 8) ^ load_be64(addr + 8);
+	return differs == 0;
 }
 
 // A packet for an outside address: the destination is translated as if it came from the LAN.

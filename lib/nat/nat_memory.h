@@ -114,17 +114,25 @@ struct nat_memory_head {
 };
 static_assert(sizeof(struct nat_memory_head) == 64, "part of the layout");
 
+/* The arrays begin at multiples of a huge page, so that they can lie in such ones. */
+#define NAT_HUGE_LEN  ((size_t)2 << 20)
+#define NAT_FRONT_LEN (128 + NAT_MAX_ADDRESSES * sizeof(struct nat_address))
+
 struct nat_memory {
-	struct nat_memory_head head;
+	_Alignas(64) struct nat_memory_head head;
 	_Atomic uint32_t generation; /* raised by each forwarder that joins */
-	_Atomic uint32_t
-		flows_end; /* no row from here on was ever used: looking at a page makes it */
+	_Atomic uint32_t flows_end; /* no row from here on was ever used: looking at a page makes it
+	                             */
 	uint32_t pad[14];
 	struct nat_address addresses[NAT_MAX_ADDRESSES];
-	_Alignas(4096) struct nat_flow flows[NAT_MAX_FLOWS];
-	_Alignas(4096) struct nat_bucket index[NAT_BUCKETS];
-	_Alignas(4096) struct nat_mapping mappings[NAT_MAX_ADDRESSES][NAT_N_CLASSES][NAT_N_PORTS];
+	uint8_t pad2[NAT_HUGE_LEN - NAT_FRONT_LEN];
+	struct nat_flow flows[NAT_MAX_FLOWS];
+	struct nat_bucket index[NAT_BUCKETS];
+	struct nat_mapping mappings[NAT_MAX_ADDRESSES][NAT_N_CLASSES][NAT_N_PORTS];
 };
+static_assert(offsetof(struct nat_memory, flows) == NAT_HUGE_LEN, "a huge page begins");
+static_assert(offsetof(struct nat_memory, index) % NAT_HUGE_LEN == 0, "a huge page begins");
+static_assert(sizeof(struct nat_bucket[NAT_BUCKETS]) % NAT_HUGE_LEN == 0, "whole huge pages");
 
 /* The head of fresh memory, which is all zero otherwise.  key: random. */
 static inline struct nat_memory_head
