@@ -67,7 +67,8 @@ measure_has_step(enum measure_direction direction, enum path_step step)
 static bool
 is_port(enum path_step step)
 {
-	return step == STEP_WIRE_RX || step == STEP_HOST_RX || step == STEP_HOST_TRANSMIT ||
+	return step == STEP_WIRE_RX || step == STEP_HOST_RX || step == STEP_LINK_RX ||
+	       step == STEP_HOST_TRANSMIT || step == STEP_LINK_TRANSMIT ||
 	       step == STEP_WIRE_TRANSMIT;
 }
 
@@ -238,6 +239,26 @@ volley(struct run *r, bool is_marked, bool look_inside, double to_cycles, bool c
 	return 0;
 }
 
+// With NAT: every flow begins before anything is measured.
+static int
+begin_flows(struct run *r)
+{
+	uint32_t n = r->row->world.n_flows / r->row->world.n_peers * r->row->world.n_peers;
+
+	while (r->traffic.n_primed < n) {
+		uint32_t left = n - r->traffic.n_primed;
+		uint32_t now = left < r->row->in_flight ? left : r->row->in_flight, came;
+
+		traffic_prime(&r->traffic, now);
+		for (uint32_t rounds = 0; rounds < 16; rounds++)
+			worker_round(r->world->gateway->workers[0]);
+		came = traffic_collect(&r->traffic, false);
+		if (came != now || r->traffic.wrong > 0)
+			return say_lost(r, came);
+	}
+	return 0;
+}
+
 static int
 run_volleys(struct run *r, struct bench_clock *clock, bool (*stop)(void *), void *context)
 {
@@ -245,7 +266,7 @@ run_volleys(struct run *r, struct bench_clock *clock, bool (*stop)(void *), void
 		(uint64_t)r->row->n_active * WARM_UP_PEERS / r->row->in_flight + WARM_UP_MIN;
 	double seconds = r->row->seconds;
 	uint64_t end_ns;
-	int err = 0;
+	int err = begin_flows(r);
 
 	for (uint64_t i = 0; i < n_warm && err == 0; i++)
 		err = volley(r, i % 2 == 0, true, 1, false);
@@ -302,6 +323,11 @@ measure_run(const struct measure_row *row,
 		.lan_hosts = row->lan_hosts,
 		.random = SEED,
 	};
+	if (row->world.n_flows > 0) {
+		r.traffic.outside = calloc(row->world.n_flows, sizeof(*r.traffic.outside));
+		if (r.traffic.outside == NULL)
+			err = -ENOMEM;
+	}
 	r.mark_ticks = gauge_marks();
 	r.rekeyed_ns = mono_now().ns;
 	// It changes by the minute: each row has its own.
@@ -309,9 +335,11 @@ measure_run(const struct measure_row *row,
 	if (!r.keeps_clock)
 		clock->core_ghz = 0;
 	read_clock(&r, clock);
-	err = run_volleys(&r, clock, stop, context);
+	if (err == 0)
+		err = run_volleys(&r, clock, stop, context);
 	keep_counts(&r, clock);
 	world_destroy(r.world);
+	free(r.traffic.outside);
 	free(r.popularity);
 	return err;
 }
@@ -357,8 +385,8 @@ measure_axes(const struct measure_row *row)
 {
 	static const char *const lines[] = { "left", "l3", "memory" };
 
-	return json_pack(
-		"{s:s, s:s, s:f, s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:f, s:b, s:b, s:i}",
+	return json_pack("{s:s, s:s, s:f, s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:f, s:b, "
+	                 "s:b, s:i, s:i}",
 		"direction", measure_direction_names[row->direction], "sizes", row->sizes->text,
 		"mean_bytes", row->sizes->mean, "peers", (int)row->world.n_peers, "active_peers",
 		(int)row->n_active, "popularity", popularity_names[row->popularity], "prefixes",
@@ -366,5 +394,5 @@ measure_axes(const struct measure_row *row)
 		(int)row->in_flight, "ring", (int)row->world.ring, "lines", lines[row->world.lines],
 		"lan_hosts", (int)row->lan_hosts, "rekeys_per_s", row->rekeys_per_s, "shared",
 		row->world.is_shared, "small_pages", row->world.small_pages, "filter_rules",
-		(int)row->world.n_rules);
+		(int)row->world.n_rules, "nat_flows", (int)row->world.n_flows);
 }

@@ -115,6 +115,13 @@ nic_rx(struct port *port, unsigned, struct pkt **ret_pkts, uint32_t max)
 		p->flow_hash = d->flow_hash;
 		p->port = nic->port.index;
 		p->kind = (uint8_t)nic->config.kind;
+		if (nic->config.kind == PKT_FRAME) {
+			p->flags = 0;
+			p->outer_ecn = 0;
+			p->outer = &p->rx_outer;
+			ret_pkts[kept++] = p;
+			continue;
+		}
 		if (nic->config.kind == PKT_INNER) {
 			p->data += NIC_ETHERNET_LEN;
 			p->len -= NIC_ETHERNET_LEN;
@@ -182,7 +189,7 @@ nic_tx(struct port *port, unsigned, struct pkt **pkts, uint32_t n)
 
 		if (nic->config.kind == PKT_WIRE) {
 			write_outer(nic, p);
-		} else {
+		} else if (nic->config.kind == PKT_INNER) {
 			p->data -= NIC_ETHERNET_LEN;
 			p->len += NIC_ETHERNET_LEN;
 			memcpy(p->data, nic->header, NIC_ETHERNET_LEN);
@@ -261,6 +268,7 @@ nic_create(const struct nic_config *config, struct nic **ret_nic)
 		.counters = &nic->counters,
 		.driver = "synthetic",
 		.index = config->port_index,
+		.is_link = config->kind == PKT_FRAME,
 	};
 	strncpy(nic->port.name, config->name, sizeof(nic->port.name) - 1);
 	prepare_header(nic);

@@ -60,7 +60,8 @@ enum nic_lines {
 
 struct nic_config {
 	const char *name;
-	enum pkt_kind kind; /* PKT_WIRE: UDP over IPv4 outside; PKT_INNER: Ethernet only */
+	enum pkt_kind kind; /* PKT_WIRE: UDP over IPv4 outside; PKT_INNER: Ethernet only;
+	                       PKT_FRAME: a link port, whose frames the gateway makes */
 	uint8_t port_index;
 	uint32_t ring;  /* descriptors each way: a power of two, 64 to NIC_RING_MAX */
 	uint32_t burst; /* most packets that one rx takes */

@@ -58,6 +58,7 @@ static const char help[] =
 	"in\n"
 	"                        memory (left)\n"
 	"  --filter N            a tailnet's packet filter of N rules, 1 to 10000 (none)\n"
+	"  --nat N               LAN behind a link port, with source NAT and N flows, up to 1000000\n"
 	"  --shared              locked instructions, as with several workers\n"
 	"  --small-pages         no huge pages for sessions (to see what they are worth)\n"
 	"  --aead NAME           force a cipher back end\n"
@@ -182,6 +183,7 @@ static const struct option longs[] = {
 	{ "working-set", required_argument, NULL, 'w' },
 	{ "lines", required_argument, NULL, 'L' },
 	{ "filter", required_argument, NULL, 'R' },
+	{ "nat", required_argument, NULL, 'N' },
 	{ "shared", no_argument, NULL, 's' },
 	{ "small-pages", no_argument, NULL, 'S' },
 	{ "aead", required_argument, NULL, 'A' },
@@ -243,6 +245,8 @@ take_option(struct options *o, struct plan *plan, int c, const char *value)
 		return index >= 0 ? NULL : "it is left, l3 or memory";
 	case 'R':
 		return number_option(value, RULES_MAX, &a->n_rules) ? NULL : number;
+	case 'N':
+		return number_option(value, 1000000, &a->n_flows) ? NULL : number;
 	case 's':
 		a->is_shared = true;
 		return NULL;

@@ -55,6 +55,8 @@ base_row(const struct plan *plan, const struct plan_axes *axes, uint32_t size)
 		.world = { .n_peers = 1,
 			.prefixes = 1,
 			.n_rules = axes->n_rules,
+			.n_flows = axes->n_flows,
+			.lan_hosts = axes->lan_hosts > 0 ? axes->lan_hosts : LAN_HOSTS_DEFAULT,
 			.is_shared = axes->is_shared,
 			.small_pages = axes->small_pages,
 			.ring = ring,
@@ -258,6 +260,12 @@ wrong_with(const struct measure_row *row)
 		return "there are more prefixes than a gateway may have";
 	if (row->world.burst == 0 || row->world.burst > BURST_MAX)
 		return "a burst has 1 to 64 packets";
+	if (row->world.n_flows > 0 && row->world.n_flows < row->world.n_peers)
+		return "there are fewer flows than peers";
+	if (row->world.n_flows / row->world.n_peers / row->lan_hosts > 60000)
+		return "there are more flows of a peer than it has ports";
+	if (row->world.n_flows > 0 && row->lan_hosts > 16000)
+		return "there are more neighbours than a gateway may have";
 	if (row->in_flight * 2 > NIC_RING_MAX)
 		return "no ring is long enough for so many packets in flight";
 	return NULL;
@@ -284,11 +292,11 @@ plan_key(const struct measure_row *row, char *ret_text, size_t len)
 
 	snprintf(ret_text, len,
 		"%s/%s/peers=%u/active=%u/%s/prefixes=%u/burst=%u/in_flight=%u/ring=%u/lines=%u/"
-		"lan=%u/rekeys=%g/shared=%d/small=%d/rules=%u/s=%g",
+		"lan=%u/rekeys=%g/shared=%d/small=%d/rules=%u/nat=%u/s=%g",
 		measure_direction_names[row->direction], row->sizes->text, w->n_peers,
 		row->n_active, popularity_names[row->popularity], w->prefixes, w->burst,
 		row->in_flight, w->ring, w->lines, row->lan_hosts, row->rekeys_per_s, w->is_shared,
-		w->small_pages, w->n_rules, row->seconds);
+		w->small_pages, w->n_rules, w->n_flows, row->seconds);
 }
 
 void

@@ -30,6 +30,7 @@ struct plan_axes {
 	uint32_t prefixes[PLAN_MAX_VALUES], n_prefixes;
 	uint32_t bursts[PLAN_MAX_VALUES], n_bursts;
 	uint32_t in_flight, lan_hosts, rekeys_per_s, n_rules;
+	uint32_t n_flows;     /* the LAN behind a link port with source NAT; 0: behind the host's */
 	uint64_t working_set; /* bytes; 0: a ring of 512 */
 	enum nic_lines lines;
 	bool is_shared, small_pages;

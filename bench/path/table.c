@@ -46,6 +46,8 @@ print_extras(const json_t *axes)
 		printf("  rekeys %.0f/s", number(axes, "rekeys_per_s"));
 	if (number(axes, "filter_rules") != 0)
 		printf("  rules %.0f", number(axes, "filter_rules"));
+	if (number(axes, "nat_flows") != 0)
+		printf("  flows %.0f", number(axes, "nat_flows"));
 	if (json_is_true(json_object_get(axes, "shared")))
 		printf("  shared");
 	if (strcmp(text(axes, "lines"), "left") != 0)

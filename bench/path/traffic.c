@@ -6,6 +6,7 @@
 
 #include "lib/base/bytes.h"
 #include "lib/crypto/aead.h"
+#include "lib/net/checksum.h"
 #include "lib/net/headers.h"
 #include "lib/wg/message.h"
 
@@ -14,10 +15,43 @@
 #define INNER_LEN (IP_LEN + 8)
 #define PORT      9
 
+// A flow of the peer whose turn it is, and its ends.
+struct ends {
+	uint32_t flow;
+	uint32_t peer, lan; /* addresses */
+	uint16_t peer_port;
+};
+
+static uint32_t
+flows_per_peer(const struct traffic *t)
+{
+	return t->world->config.n_flows / t->world->config.n_peers;
+}
+
+static struct ends
+ends_of(const struct traffic *t, uint32_t flow)
+{
+	uint32_t each = flows_per_peer(t), k = flow % each;
+
+	return (struct ends){
+		.flow = flow,
+		.peer = world_address(t->world, flow / each, 0),
+		.lan = WORLD_LAN_HOSTS + k % t->lan_hosts,
+		.peer_port = (uint16_t)(1024 + k / t->lan_hosts),
+	};
+}
+
+static struct ends
+next_ends(struct traffic *t, uint32_t peer)
+{
+	return ends_of(t, peer * flows_per_peer(t) +
+				  (uint32_t)(popularity_random(&t->random) % flows_per_peer(t)));
+}
+
 static uint32_t
 lan_host(struct traffic *t)
 {
-	return WORLD_LAN + 0x10000 + (uint32_t)(popularity_random(&t->random) % t->lan_hosts);
+	return WORLD_LAN_HOSTS + (uint32_t)(popularity_random(&t->random) % t->lan_hosts);
 }
 
 static uint32_t
@@ -45,10 +79,21 @@ write_inner(uint8_t *p, uint32_t len, uint32_t source, uint32_t destination)
 	store_be16(p + IP_LEN + 4, (uint16_t)(len - IP_LEN));
 }
 
+// The same for a flow: ports, a header checksum, and the flow's number as the payload.
+static void
+write_flow(uint8_t *p, uint32_t len, const struct ends *e, bool from_lan, uint16_t outside)
+{
+	write_inner(p, len, from_lan ? e->lan : e->peer, from_lan ? WORLD_LAN_OURS : e->lan);
+	store_be16(p + IP_LEN, from_lan ? PORT : e->peer_port);
+	store_be16(p + IP_LEN + 2, from_lan ? outside : PORT);
+	store_be32(p + INNER_LEN, e->flow);
+	checksum_fill_ipv4(p, IP_LEN);
+}
+
 static void
 write_ethernet(uint8_t *p)
 {
-	memcpy(p, "\x02local\x02neigh\x08\x00", NIC_ETHERNET_LEN);
+	memcpy(p, WORLD_LAN_MAC "\x02neigh\x08\x00", NIC_ETHERNET_LEN);
 }
 
 static void
@@ -69,24 +114,40 @@ write_outer(uint8_t *p, uint32_t peer, uint32_t payload_len)
 	store_be16(udp + 4, (uint16_t)(payload_len + 8));
 }
 
+// The inner packet of `peer` whose turn it is, or of the next flow that begins.  Returns the peer.
+static uint32_t
+prepare_inner(struct traffic *t, uint8_t *inner, uint32_t len, bool to_peers, bool begins)
+{
+	uint32_t peer = popularity_at(t->popularity, t->next);
+	struct ends ends;
+
+	if (t->outside != NULL && !to_peers) {
+		ends = begins ? ends_of(t, t->n_primed++) : next_ends(t, peer);
+		write_flow(inner, len, &ends, false, 0);
+		return ends.flow / flows_per_peer(t);
+	}
+	write_inner(inner, len, peer_address(t, peer),
+		to_peers ? peer_address(t, popularity_at(t->popularity, t->next + 1))
+			 : lan_host(t));
+	return peer;
+}
+
 // A whole frame but for the seal, which the job describes.  Returns its length.
 static uint16_t
 prepare(struct traffic *t,
 	uint8_t *frame,
 	bool to_peers,
+	bool begins,
 	struct world_seal *seal,
 	struct aead_job *job)
 {
-	uint32_t peer = popularity_at(t->popularity, t->next);
 	uint32_t len = sizes_at(t->sizes, t->next), padded = wg_padded_len(len, IN_MEMORY_MTU);
 	uint8_t *message = frame + NIC_OUTER_LEN, *inner = message + WG_TRANSPORT_HEADER_LEN;
-	uint32_t to =
-		to_peers ? peer_address(t, popularity_at(t->popularity, t->next + 1)) : lan_host(t);
+	uint32_t peer = prepare_inner(t, inner, len, to_peers, begins);
 
 	t->next++;
 	world_sending(t->world, peer, seal);
 	write_outer(frame, peer, WG_TRANSPORT_HEADER_LEN + padded + WG_TAG_LEN);
-	write_inner(inner, len, peer_address(t, peer), to);
 	memset(inner + len, 0, padded - len);
 	wg_transport_header_write(message, seal->receiver_index, seal->counter);
 	*job = (struct aead_job){
@@ -101,8 +162,8 @@ hash_of(struct traffic *t)
 	return (uint32_t)popularity_random(&t->random);
 }
 
-void
-traffic_from_peers(struct traffic *t, uint32_t n, bool to_peers)
+static void
+from_peers(struct traffic *t, uint32_t n, bool to_peers, bool begins)
 {
 	struct nic *wire = t->world->wire;
 	struct world_seal seals[AT_ONCE];
@@ -114,7 +175,8 @@ traffic_from_peers(struct traffic *t, uint32_t n, bool to_peers)
 	for (uint32_t now; n > 0; n -= now) {
 		now = n < AT_ONCE ? n : AT_ONCE;
 		for (uint32_t i = 0; i < now; i++) {
-			lens[i] = prepare(t, nic_rx_frame(wire, i), to_peers, &seals[i], &jobs[i]);
+			lens[i] = prepare(
+				t, nic_rx_frame(wire, i), to_peers, begins, &seals[i], &jobs[i]);
 			hashes[i] = hash_of(t);
 		}
 		aead_seal(jobs, now);
@@ -123,9 +185,21 @@ traffic_from_peers(struct traffic *t, uint32_t n, bool to_peers)
 }
 
 void
+traffic_from_peers(struct traffic *t, uint32_t n, bool to_peers)
+{
+	from_peers(t, n, to_peers, false);
+}
+
+void
+traffic_prime(struct traffic *t, uint32_t n)
+{
+	from_peers(t, n, false, true);
+}
+
+void
 traffic_from_lan(struct traffic *t, uint32_t n)
 {
-	struct nic *host = t->world->host;
+	struct nic *host = t->outside != NULL ? t->world->link : t->world->host;
 
 	t->sent += n;
 	for (; n > 0; n--) {
@@ -135,7 +209,15 @@ traffic_from_lan(struct traffic *t, uint32_t n)
 		uint16_t frame_len = (uint16_t)(NIC_ETHERNET_LEN + len);
 
 		write_ethernet(frame);
-		write_inner(frame + NIC_ETHERNET_LEN, len, lan_host(t), peer_address(t, peer));
+		if (t->outside != NULL) {
+			struct ends ends = next_ends(t, peer);
+
+			write_flow(
+				frame + NIC_ETHERNET_LEN, len, &ends, true, t->outside[ends.flow]);
+		} else {
+			write_inner(
+				frame + NIC_ETHERNET_LEN, len, lan_host(t), peer_address(t, peer));
+		}
 		nic_receive(host, &frame_len, &hash, 1);
 	}
 }
@@ -158,6 +240,30 @@ collect_host(struct traffic *t)
 				t->wrong++;
 		}
 		nic_sent(t->world->host, n);
+		all += n;
+	}
+	return all;
+}
+
+// What NAT made of a flow: the address is ours, and the port stays.
+static uint32_t
+collect_link(struct traffic *t)
+{
+	struct nic_frame frames[AT_ONCE];
+	uint32_t n, all = 0;
+
+	while (t->outside != NULL && (n = nic_to_send(t->world->link, frames, AT_ONCE)) > 0) {
+		for (uint32_t i = 0; i < n; i++) {
+			const uint8_t *ip = frames[i].data + NIC_ETHERNET_LEN;
+			uint32_t flow = load_be32(ip + INNER_LEN) % t->world->config.n_flows;
+			uint16_t port = load_be16(ip + IP_LEN);
+
+			t->wrong += load_be32(ip + 12) != WORLD_LAN_OURS ||
+			            load_be32(ip + 16) != ends_of(t, flow).lan ||
+			            (t->outside[flow] != 0 && t->outside[flow] != port);
+			t->outside[flow] = port;
+		}
+		nic_sent(t->world->link, n);
 		all += n;
 	}
 	return all;
@@ -218,7 +324,7 @@ collect_wire(struct traffic *t, bool look_inside)
 uint32_t
 traffic_collect(struct traffic *t, bool look_inside)
 {
-	uint32_t n = collect_host(t) + collect_wire(t, look_inside);
+	uint32_t n = collect_host(t) + collect_link(t) + collect_wire(t, look_inside);
 
 	t->received += n;
 	return n;

@@ -24,6 +24,9 @@ struct traffic {
 	uint64_t next;   /* packet of the sequences */
 	uint64_t random; /* for subnets and LAN machines */
 
+	uint16_t *outside; /* by flow: the port that NAT gave it; NULL: without NAT */
+	uint32_t n_primed; /* flows that were begun */
+
 	uint64_t sent, received;
 	uint64_t wrong; /* came out, but is not what it should be */
 };
@@ -31,6 +34,9 @@ struct traffic {
 /* n packets are given to a card.  n must not exceed its room. */
 void traffic_from_peers(struct traffic *t, uint32_t n, bool to_peers);
 void traffic_from_lan(struct traffic *t, uint32_t n);
+
+/* With NAT: the next n flows begin, each with one packet. */
+void traffic_prime(struct traffic *t, uint32_t n);
 
 /*
  * Take all that came out.  look_inside: messages to peers are opened by their receivers, to see

@@ -200,6 +200,59 @@ load_sessions(struct world *w)
 	}
 }
 
+static void
+load_neighbours(struct world *w)
+{
+	for (uint32_t i = 0; i < w->config.lan_hosts; i++) {
+		struct in_addr a = { htonl(WORLD_LAN_HOSTS + i) };
+		char text[INET_ADDRSTRLEN];
+
+		inet_ntop(AF_INET, &a, text, sizeof(text));
+		in_memory_neighbour(w->gateway, 0, text, (uint8_t)i, SHM_NEIGHBOUR_REACHABLE);
+	}
+}
+
+static void
+make_route(struct shm_net_route *r, uint32_t address, uint8_t len, enum shm_route_kind kind)
+{
+	const uint32_t ours = htonl(WORLD_LAN_OURS);
+
+	address = htonl(address);
+	*r = (struct shm_net_route){
+		.ifindex = IN_MEMORY_IFINDEX(0), .family = 4, .len = len, .kind = (uint8_t)kind
+	};
+	memcpy(r->addr.bytes, &address, sizeof(address));
+	memcpy(r->source.bytes, &ours, sizeof(ours));
+}
+
+// The LAN behind a link port, with source NAT.
+static int
+load_network(struct world *w)
+{
+	struct shm_net *net = calloc(1, sizeof(*net));
+	uint32_t refused;
+
+	if (net == NULL)
+		return -ENOMEM;
+	net->n_ports = 1;
+	net->n_routes = 2;
+	net->nat = SHM_NAT_V4;
+	net->nat_port_first = WORLD_NAT_FIRST;
+	net->nat_port_last = WORLD_NAT_LAST;
+	net->ports[0] = (struct shm_net_port){
+		.ifindex = IN_MEMORY_IFINDEX(0), .mtu = 1500, .flags = SHM_PORT_UP, .name = "link0"
+	};
+	memcpy(net->ports[0].mac, WORLD_LAN_MAC, sizeof(net->ports[0].mac));
+	make_route(&net->routes[0], WORLD_LAN, 8, SHM_ROUTE_CONNECTED);
+	make_route(&net->routes[1], WORLD_LAN_OURS, 32, SHM_ROUTE_LOCAL);
+	refused = in_memory_net(w->gateway, net);
+	free(net);
+	if (refused != 0)
+		return -EINVAL;
+	load_neighbours(w);
+	return 0;
+}
+
 static int
 load(struct world *w)
 {
@@ -214,6 +267,11 @@ load(struct world *w)
 	}
 	w->tables_seconds = (double)(mono_now().ns - began) * 1e-9;
 	load_sessions(w);
+	if (w->link != NULL && load_network(w) < 0) {
+		bench_error("the gateway refuses the network", "this is a mistake in the bench",
+			"a LAN behind a link port");
+		return -EINVAL;
+	}
 	w->load_seconds = (double)(mono_now().ns - began) * 1e-9;
 	return 0;
 }
@@ -256,10 +314,19 @@ make_cards(struct world *w)
 	config.port_index = 1;
 	if (err == 0)
 		err = nic_create(&config, &w->host);
+	if (err == 0 && w->config.n_flows > 0) {
+		config.name = "link0";
+		config.kind = PKT_FRAME;
+		config.port_index = IN_MEMORY_ROW(0);
+		err = nic_create(&config, &w->link);
+	}
 	if (err == 0) {
 		worker->wire = nic_port(w->wire);
 		worker->host = nic_port(w->host);
 	}
+	// Published with the network.
+	if (err == 0 && w->link != NULL)
+		w->gateway->network.ports[0].io = nic_port(w->link);
 	return err;
 }
 
@@ -269,7 +336,8 @@ world_create(const struct world_config *config, struct world **ret_world)
 	const struct in_memory_config memory = {
 		.n_workers = 1,
 		// What is posted in two rings, what waits to be sent in two, and some under way.
-		.n_frames = 4 * config->ring + 4096,
+		.n_frames = (config->n_flows > 0 ? 6 : 4) * config->ring + 4096,
+		.n_links = config->n_flows > 0,
 		.is_shared = config->is_shared,
 		.small_pages = config->small_pages,
 	};
@@ -304,6 +372,7 @@ world_destroy(struct world *w)
 		return;
 	nic_destroy(w->wire);
 	nic_destroy(w->host);
+	nic_destroy(w->link);
 	in_memory_destroy(w->gateway);
 	free(w->free_slots);
 	free(w->slot_generation);

@@ -4,6 +4,7 @@
  * indices and counters of their ends of the sessions.
  *
  *     peers ==wire card== gateway (production stages, one worker) --host card-- LAN
+ *                                                                \--link card-- the same, with NAT
  *
  * Peer n has the address 100.64.0.0 + n and, if prefixes > 1, that many subnets less one: /28 in
  * 44.0.0.0/8.  Everything in 10.0.0.0/8 is the host's.  The peers' ends are not Sluice's code: what
@@ -27,13 +28,20 @@
 #define WORLD_ADDRESSES 0x64400000u /* 100.64.0.0: of the peers */
 #define WORLD_SUBNETS   0x2c000000u /* 44.0.0.0 */
 #define WORLD_LAN       0x0a000000u /* 10.0.0.0 */
+#define WORLD_LAN_HOSTS (WORLD_LAN + 0x10000)
+#define WORLD_LAN_OURS  (WORLD_LAN + 1) /* the gateway's address there: NAT's */
+#define WORLD_LAN_MAC   "\x02local"
+#define WORLD_NAT_FIRST 1024
+#define WORLD_NAT_LAST  65535
 
 struct world_config {
 	uint32_t n_peers;
 	uint32_t prefixes; /* of each peer: 1 to 1000 */
 	bool small_pages;  /* sessions in 4 KiB pages, however many */
 	uint32_t n_rules;  /* of a tailnet's packet filter; 0: a plain gateway */
-	bool is_shared;    /* locked instructions, as if there were other workers */
+	uint32_t n_flows; /* the LAN is behind a link port, with source NAT; 0: behind the host's */
+	uint32_t lan_hosts; /* with n_flows: neighbours */
+	bool is_shared;     /* locked instructions, as if there were other workers */
 	uint32_t ring, burst;
 	enum nic_lines lines;
 };
@@ -64,6 +72,7 @@ struct world {
 	struct world_config config;
 	struct in_memory *gateway;
 	struct nic *wire, *host;
+	struct nic *link; /* NULL: without n_flows */
 	struct world_peer *peers;
 	uint16_t *slot_generation; /* by slot: how often it was used */
 	uint32_t *free_slots;
