@@ -29,6 +29,7 @@ int cmd_whois(int argc, char **argv);
 int cmd_routes(int argc, char **argv);
 int cmd_capture(int argc, char **argv);
 int cmd_debug(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_status(int argc, char **argv);

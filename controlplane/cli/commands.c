@@ -108,6 +108,15 @@ static const struct command commands[] = {
 		"tcpdump on the interface sees nothing of what the workers receive and send.\n",
 	},
 	{
+		"doctor",
+		cmd_doctor,
+		"[--json] [--config FILE]",
+		"look for what is known to go wrong on a host, and say what to type against it",
+		"  --json         for programs\n"
+		"  --config FILE  of the gateway (" CONFIG_DEFAULT_PATH ")\n"
+		"Nothing is changed.  Exit status 1: something was found.\n",
+	},
+	{
 		"ping",
 		cmd_ping,
 		"[OPTIONS] ADDRESS|NAME",

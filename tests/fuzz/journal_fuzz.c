@@ -15,7 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 static void
 check_entry(const struct journal_entry *e)
 {
-	assert(e->kind <= JOURNAL_SYSCTL);
+	assert(e->kind <= JOURNAL_RESERVE);
+	assert(memchr(e->name, '\0', sizeof(e->name)) != NULL);
+	assert((e->kind == JOURNAL_NF_TABLE) == nf_table_is_our_name(e->name));
+	assert(e->port_first <= e->port_last);
 	assert(memchr(e->interface, '\0', sizeof(e->interface)) != NULL);
 	assert(strchr(e->interface, '/') == NULL);
 	if (e->kind == JOURNAL_BEFORE || e->kind == JOURNAL_SYSCTL)

@@ -28,7 +28,7 @@ _sluice_value() {
 
 _sluice() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev='' command=''
-	local commands='up down login logout set status routes capture ping netcheck ip whois debug run reload check import genkey
+	local commands='up down login logout set status routes capture doctor ping netcheck ip whois debug run reload check import genkey
 		pubkey genpsk version help'
 	local settings='--hostname --accept-routes --advertise-routes --snat-subnet-routes --accept-dns --shields-up
 		--ca-file --run-dir --help'
@@ -63,6 +63,7 @@ _sluice() {
 		--help' ;;
 	ping) _sluice_words '--timeout --until-direct --size --tsmp --icmp --peerapi --run-dir --help' ;;
 	capture) _sluice_words '--peer --port --run-dir --help' ;;
+	doctor) _sluice_words '--json --config --run-dir --help' ;;
 	netcheck | whois | routes) _sluice_words '--json --run-dir --help' ;;
 	version) _sluice_words '--daemon --json --run-dir --help' ;;
 	debug)

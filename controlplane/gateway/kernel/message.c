@@ -271,6 +271,19 @@ read_kind(const struct nlattr *link_info, char kind[static IF_NAMESIZE])
 	}
 }
 
+static void
+read_xdp(const struct nlattr *xdp, uint32_t *ret_program)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, xdp)
+	{
+		if (mnl_attr_get_type(attr) == IFLA_XDP_PROG_ID &&
+			!message_read_u32(attr, ret_program))
+			*ret_program = 0;
+	}
+}
+
 static bool
 read_link_attr(const struct nlattr *attr, struct link_row *link)
 {
@@ -279,6 +292,11 @@ read_link_attr(const struct nlattr *attr, struct link_row *link)
 		return read_text_attr(attr, link->name, sizeof(link->name));
 	case IFLA_MTU:
 		return message_read_u32(attr, &link->mtu);
+	case IFLA_LINK:
+		return message_read_u32(attr, &link->lower);
+	case IFLA_XDP:
+		read_xdp(attr, &link->xdp_program);
+		return true;
 	case IFLA_NUM_RX_QUEUES:
 		return message_read_u32(attr, &link->n_rx_queues);
 	case IFLA_ADDRESS:

@@ -28,6 +28,8 @@ struct link_row {
 	bool is_tun;
 	bool is_ethernet;
 	uint8_t mac[6];       /* if is_ethernet */
+	uint32_t lower;       /* the link that this one lies on, as a VLAN does; 0: none */
+	uint32_t xdp_program; /* number of the one that is attached; 0: none */
 	uint32_t n_rx_queues; /* made room for; 0: not said */
 	char name[IF_NAMESIZE];
 	char kind[IF_NAMESIZE]; /* "veth", "bridge", ...; "": hardware, mostly */

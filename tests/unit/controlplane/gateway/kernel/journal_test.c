@@ -43,8 +43,11 @@ static const struct {
 		HEADER "tun sluice0\ntable 52100\nrule inet 52100 priority 5200 mark 0x53c0000\n"
 		       "rule inet6 52100 priority 5200 mark 0x53c0000\naddress sluice0 fd99::1/64\n"
 		       "before net/ipv4/conf/eth0.10/forwarding 1\n"
-		       "sysctl net/ipv6/conf/all/forwarding 0 1\n",
-		0, 7, 0 },
+		       "sysctl net/ipv6/conf/all/forwarding 0 1\n"
+		       "neighbours eth0\nnftable sluice\nreserve 61000 65535\n",
+		0, 10, 0 },
+	{ "a table of somebody else", HEADER "nftable filter\nnftable sluices\n", 0, 0, 2 },
+	{ "ports that are none", HEADER "reserve 0 5\nreserve 9 8\nreserve 1 65536\n", 0, 0, 3 },
 	{ "a last line cut off", HEADER "tun sluice0\ntable 521", 0, 1, 0 },
 	{ "an unknown kind among known ones", HEADER "tun a\nnftable x\ntun b\n", 0, 2, 1 },
 	{ "a kind with a word too many", HEADER "tun a b\n", 0, 0, 1 },

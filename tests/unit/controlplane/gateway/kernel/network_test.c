@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "controlplane/gateway/kernel/device.h"
 #include "controlplane/gateway/kernel/host.h"
 #include "controlplane/gateway/kernel/undo.h"
 #include "lib/base/clock.h"
@@ -328,6 +329,22 @@ test_ports(struct host *h)
 	tap_int(host_network(h)->nat, SHM_NAT_V4 | SHM_NAT_V6, "NAT");
 	tap_ok(!forwards("ipv4") && !forwards("ipv6") && !prints(TABLE, "masquerade"),
 		"before the data plane could open them, nothing is switched on");
+}
+
+static void
+test_features(void)
+{
+	if (system("ethtool --version >/dev/null 2>&1") != 0) {
+		tap_skip("a device's features", "ethtool is not installed");
+		return;
+	}
+	sh("ethtool -K lan0 gro on");
+	tap_ok(device_has_feature("lan0", "rx-gro"), "a feature that is on");
+	sh("ethtool -K lan0 gro off");
+	tap_ok(!device_has_feature("lan0", "rx-gro"), "one that is off");
+	tap_ok(!device_has_feature("lan0", "no-such-feature") &&
+			!device_has_feature("no-such-link", "rx-gro"),
+		"what cannot be asked is not on");
 }
 
 static void
@@ -657,6 +674,7 @@ main(void)
 	tun_fd = make_tun("sluice0");
 	h = open_host(false);
 	test_ports(h);
+	test_features();
 	test_routes(h);
 	test_neighbours(h);
 	test_serving(h);
