@@ -73,16 +73,17 @@ device_fills_checksum(const char *driver, const char *kind)
 static unsigned
 count_features(int fd, const char *name)
 {
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t n;
-	} question = { .info = { .cmd = ETHTOOL_GSSET_INFO,
-			       .sset_mask = UINT64_C(1) << ETH_SS_FEATURES } };
+	uint32_t words[sizeof(struct ethtool_sset_info) / sizeof(uint32_t) + 1]
+		__attribute__((aligned(8))) = {};
+	struct ethtool_sset_info *info = (void *)words;
+	uint32_t n;
 
-	if (ask(fd, name, &question) < 0 || question.info.sset_mask == 0 ||
-		question.n > MAX_FEATURES)
+	info->cmd = ETHTOOL_GSSET_INFO;
+	info->sset_mask = UINT64_C(1) << ETH_SS_FEATURES;
+	if (ask(fd, name, info) < 0 || info->sset_mask == 0)
 		return 0;
-	return question.n;
+	n = info->data[0]; // one for each bit of the mask that is left
+	return n <= MAX_FEATURES ? n : 0;
 }
 
 // The place of a feature in the device's list, or -1.
