@@ -213,7 +213,8 @@ def one_case(tap, options, what, roles, n):
         recorder, capture, connection = site.record(), Capture(site), Connection(site, site.peers[1])
         before, kernel = packets(site), kernel_counters(site.gw)
         rx_dropped = dropped(site)
-        load = Load(site, p, rate, 2.2 * n + 4)
+        # Its supervisor waits longer and longer for a control plane that dies again and again.
+        load = Load(site, p, rate, (3.4 if roles == ("controlplane",) else 2.2) * n + 4)
         kills, took = kill_under_load(site, load, roles, n, rng)
         result = load.result()
         after, kernel_after = packets(site), kernel_counters(site.gw)
