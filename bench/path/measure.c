@@ -37,7 +37,7 @@ const char *const measure_step_names[N_PATH_STEPS] = {
 };
 
 bool
-measure_has_step(enum measure_direction direction, enum path_step step)
+measure_has_step(enum measure_direction direction, bool has_link, enum path_step step)
 {
 	bool inbound = direction != MEASURE_OUTBOUND, outbound = direction != MEASURE_INBOUND;
 
@@ -53,6 +53,15 @@ measure_has_step(enum measure_direction direction, enum path_step step)
 		return inbound && direction != MEASURE_PEER_TO_PEER;
 	case STEP_HOST_RX:
 		return outbound && direction != MEASURE_PEER_TO_PEER;
+	case STEP_NET_ROUTE:
+	case STEP_LINK_TRANSMIT:
+		return has_link && inbound && direction != MEASURE_PEER_TO_PEER;
+	case STEP_LINK_RX:
+	case STEP_LINK_UNWRAP:
+	case STEP_LINK_ENTER:
+		return has_link && outbound && direction != MEASURE_PEER_TO_PEER;
+	case STEP_NAT:
+		return has_link && direction != MEASURE_PEER_TO_PEER;
 	case STEP_PEER_LOOKUP:
 	case STEP_SESSION_SELECT:
 	case STEP_AEAD_SEAL:
@@ -359,12 +368,12 @@ drops_json(const struct measure_result *r)
 }
 
 json_t *
-measure_json(struct measure_result *r, enum measure_direction direction)
+measure_json(struct measure_result *r, enum measure_direction direction, bool has_link)
 {
 	json_t *steps = json_object();
 
 	for (unsigned i = 0; i < N_PATH_STEPS; i++)
-		if (measure_has_step(direction, i))
+		if (measure_has_step(direction, has_link, i))
 			json_object_set_new(
 				steps, measure_step_names[i], bench_spread(&r->steps[i]));
 	return json_pack(
@@ -386,7 +395,7 @@ measure_axes(const struct measure_row *row)
 	static const char *const lines[] = { "left", "l3", "memory" };
 
 	return json_pack("{s:s, s:s, s:f, s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:f, s:b, "
-	                 "s:b, s:i, s:i}",
+			 "s:b, s:i, s:i}",
 		"direction", measure_direction_names[row->direction], "sizes", row->sizes->text,
 		"mean_bytes", row->sizes->mean, "peers", (int)row->world.n_peers, "active_peers",
 		(int)row->n_active, "popularity", popularity_names[row->popularity], "prefixes",

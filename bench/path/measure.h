@@ -71,11 +71,12 @@ struct measure_result {
 	struct measure_result *ret_result);
 
 /* "result" and "axes" of a trial. */
-json_t *measure_json(struct measure_result *r, enum measure_direction direction);
+json_t *measure_json(struct measure_result *r, enum measure_direction direction, bool has_link);
 json_t *measure_axes(const struct measure_row *row);
 
-/* Whether a step takes part in this direction, and its name. */
-bool measure_has_step(enum measure_direction direction, enum path_step step);
+/* Whether a step takes part in this direction, and its name.  has_link: the LAN is behind a port
+   that carries frames. */
+bool measure_has_step(enum measure_direction direction, bool has_link, enum path_step step);
 extern const char *const measure_step_names[N_PATH_STEPS];
 
 #endif

@@ -58,7 +58,8 @@ static const char help[] =
 	"in\n"
 	"                        memory (left)\n"
 	"  --filter N            a tailnet's packet filter of N rules, 1 to 10000 (none)\n"
-	"  --nat N               LAN behind a link port, with source NAT and N flows, up to 1000000\n"
+	"  --nat N               LAN behind a link port, with source NAT and N flows, up to "
+        "1000000\n"
 	"  --shared              locked instructions, as with several workers\n"
 	"  --small-pages         no huge pages for sessions (to see what they are worth)\n"
 	"  --aead NAME           force a cipher back end\n"
@@ -331,8 +332,8 @@ run_rows(struct bench_run *run, const struct plan *plan, struct measure_result *
 		if (err == 0 && bench_run_is_stopped(run))
 			break; // half a row is none
 		if (err == 0)
-			err = bench_run_record(
-				run, key, measure_axes(row), measure_json(result, row->direction));
+			err = bench_run_record(run, key, measure_axes(row),
+				measure_json(result, row->direction, row->world.n_flows > 0));
 		if (err < 0)
 			return err;
 	}

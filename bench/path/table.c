@@ -84,8 +84,22 @@ print_rows(const json_t *trials)
 		text(json_object_get(json_array_get(trials, 0), "result"), "aead_backend"));
 }
 
+static bool
+has_links(const json_t *trials)
+{
+	const json_t *trial;
+	size_t i;
+
+	json_array_foreach(trials, i, trial)
+	{
+		if (number(json_object_get(trial, "axes"), "nat_flows") != 0)
+			return true;
+	}
+	return false;
+}
+
 static void
-print_steps_of(const json_t *trials, enum measure_direction direction)
+print_steps_of(const json_t *trials, enum measure_direction direction, bool has_link)
 {
 	const char *name = measure_direction_names[direction];
 	bool any = false;
@@ -103,7 +117,7 @@ print_steps_of(const json_t *trials, enum measure_direction direction)
 			printf("\n%s, by step: median (best)\n", name);
 			printf("%-40s", "");
 			for (unsigned s = 0; s < N_PATH_STEPS; s++)
-				if (measure_has_step(direction, s))
+				if (measure_has_step(direction, has_link, s))
 					printf(" %14s", measure_step_names[s]);
 			printf("\n");
 			any = true;
@@ -112,7 +126,7 @@ print_steps_of(const json_t *trials, enum measure_direction direction)
 		for (unsigned s = 0; s < N_PATH_STEPS; s++) {
 			const json_t *step = json_object_get(steps, measure_step_names[s]);
 
-			if (measure_has_step(direction, s))
+			if (measure_has_step(direction, has_link, s))
 				printf(" %6.1f (%5.1f)", number(step, "median"),
 					number(step, "best"));
 		}
@@ -127,7 +141,7 @@ table_print(const json_t *trials)
 		return;
 	print_rows(trials);
 	for (unsigned d = 0; d < MEASURE_DIRECTIONS; d++)
-		print_steps_of(trials, d);
+		print_steps_of(trials, d, has_links(trials));
 }
 
 // The trial like this one, but with one peer; NULL: none.

@@ -62,7 +62,7 @@ def check_axes(tap):
            "and with the axes that were set")
     tap.equal({r["axes"]["active_peers"] for r in rows}, {1, 20, 200}, "active peers by percent")
     for words in (("--lines", "l3"), ("--lines", "memory"), ("--working-set", "1M"), ("--shared",), ("--small-pages",),
-                  ("--filter", "20"), ("--aead", "libsodium"), ("--in-flight", "7"), ("--lan-hosts", "1")):
+                  ("--filter", "20"), ("--nat", "1000"), ("--aead", "libsodium"), ("--in-flight", "7"), ("--lan-hosts", "1")):
         rows, err = trials("--direction", "both", *words)
         tap.ok(len(rows) == 1 and rows[0]["result"]["packets_lost"] == 0, " ".join(words) + f" runs {err}")
     tap.ok(not rows or rows[0]["axes"]["lan_hosts"] == 1, "and is in the axes")
