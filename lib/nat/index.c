@@ -6,6 +6,8 @@
 
 #include "lib/nat/index.h"
 
+#define NEARLY_FULL 6
+
 static unsigned
 find_in(struct nat_bucket *b, uint64_t wanted, uint32_t *ret_numbers, unsigned n)
 {
@@ -45,13 +47,29 @@ put_in(struct nat_bucket *b, uint64_t word)
 	return false;
 }
 
+static unsigned
+count_in(const struct nat_bucket *b)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < NAT_WAYS; i++)
+		n += atomic_load_explicit(&b->word[i], memory_order_relaxed) != 0;
+	return n;
+}
+
+// The first choice, which is fetched ahead, unless it is nearly full and the other one is not: so
+// no pair is full before the whole index nearly is.
 bool
 nat_index_put(struct nat *nat, uint64_t hash, enum nat_side side, uint32_t number)
 {
+	struct nat_bucket *first = nat_bucket(nat->m, hash);
+	struct nat_bucket *other = nat_other_bucket(nat->m, hash);
 	uint64_t word = nat_word(hash, side, number);
+	unsigned n = count_in(first);
 
-	return put_in(nat_bucket(nat->m, hash), word) ||
-	       put_in(nat_other_bucket(nat->m, hash), word);
+	if (n >= NEARLY_FULL && count_in(other) < n)
+		return put_in(other, word) || put_in(first, word);
+	return put_in(first, word) || put_in(other, word);
 }
 
 static void
