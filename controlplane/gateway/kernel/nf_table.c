@@ -18,13 +18,14 @@
 
 #include "controlplane/gateway/kernel/netlink.h"
 
-#define BATCH_LEN    (192 * 1024)
-#define RULE_LEN     1024 /* bytes; none of ours is longer */
-#define ANSWER_LEN   (16 * 1024)
-#define PATIENCE_S   5
-#define PRIORITY_NAT 100 /* NF_IP_PRI_NAT_SRC */
-#define DADDR_V4     16  /* offsets in the IP header */
-#define DADDR_V6     24
+#define BATCH_LEN      (192 * 1024)
+#define RULE_LEN       1024 /* bytes; none of ours is longer */
+#define ANSWER_LEN     (16 * 1024)
+#define PATIENCE_S     5
+#define PRIORITY_NAT   100 /* NF_IP_PRI_NAT_SRC */
+#define DADDR_V4       16  /* offsets in the IP header */
+#define DADDR_V6       24
+#define NEXT_HEADER_V6 6
 
 static_assert(BATCH_LEN > RULE_LEN * (NF_TABLE_MAX_INTERFACE + 2 * NF_TABLE_MAX_ADDRESSES) / 2,
 	"rules are half that long at most");
@@ -241,6 +242,21 @@ put_masquerade(struct batch *b, const struct nf_masquerade *m)
 	end_rule(&r);
 }
 
+/*
+ * A packet that begins with a header of this protocol.  In a later fragment of IPv6 the kernel
+ * (6.18) takes the flow label for a port, so there the first next header must be the protocol: a
+ * peer's outer datagrams come in fragments.
+ */
+static void
+match_transport(struct rule *r, uint8_t family, uint8_t protocol)
+{
+	if (family == ADDR_V6) {
+		load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, NEXT_HEADER_V6, 1);
+		compare(r, NFT_CMP_EQ, &protocol, sizeof(protocol));
+	}
+	match_byte(r, NFT_META_L4PROTO, protocol);
+}
+
 static void
 put_silence(struct batch *b, const struct addr *to, uint8_t protocol)
 {
@@ -253,7 +269,7 @@ put_silence(struct batch *b, const struct addr *to, uint8_t protocol)
 	load_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, to->family == ADDR_V6 ? DADDR_V6 : DADDR_V4,
 		addr_bits((enum addr_family)to->family) / 8);
 	compare(&r, NFT_CMP_EQ, to->bytes, addr_bits((enum addr_family)to->family) / 8);
-	match_byte(&r, NFT_META_L4PROTO, protocol);
+	match_transport(&r, to->family, protocol);
 	load_payload(&r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(first));
 	compare(&r, NFT_CMP_GTE, &first, sizeof(first));
 	load_payload(&r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(last));
@@ -435,12 +451,13 @@ nf_table_listen(void)
 	return fd;
 }
 
+// The report is about this table as a whole.
 static bool
-is_removal(const struct nlmsghdr *h, const char *name)
+is_about(const struct nlmsghdr *h, uint16_t message, const char *name)
 {
 	const struct nlattr *attr;
 
-	if (h->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE) ||
+	if (h->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | message) ||
 		mnl_nlmsg_get_payload_len(h) < sizeof(struct nfgenmsg))
 		return false;
 	mnl_attr_for_each(attr, h, sizeof(struct nfgenmsg))
@@ -467,8 +484,13 @@ nf_table_has_vanished(int fd, const char *name)
 				break;
 		}
 		for (const struct nlmsghdr *h = (const void *)report; mnl_nlmsg_ok(h, len);
-			h = mnl_nlmsg_next(h, &len))
-			vanished |= is_removal(h, name);
+			h = mnl_nlmsg_next(h, &len)) {
+			// One that is replaced goes and comes: our own changes are such.
+			if (is_about(h, NFT_MSG_DELTABLE, name))
+				vanished = true;
+			else if (is_about(h, NFT_MSG_NEWTABLE, name))
+				vanished = false;
+		}
 	}
 	free(report);
 	return vanished;

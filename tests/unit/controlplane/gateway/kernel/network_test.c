@@ -498,12 +498,19 @@ test_serving(struct host *h)
 	tap_ok(!forwards("ipv4") && !forwards("ipv6"), "the kernel forwards no more");
 	tap_ok(lacks(TABLE, "masquerade") &&
 			shows(TABLE, "ip daddr 192.168.77.1 tcp dport 61000-65535") &&
-			shows(TABLE, "ip6 daddr fd77::1 udp dport 61000-65535"),
+			shows(TABLE, "ip6 daddr fd77::1 ip6 nexthdr udp udp dport 61000-65535"),
 		"does not translate, and is silent where the workers do");
 	tap_ok(shows(RESERVED, "8080,61000-65535"), "their ports are reserved");
 	sh("nft flush ruleset");
 	tap_ok(eventually(h, prints(TABLE, "dport 61000-65535")),
 		"somebody flushes the packet filter: our table comes back");
+	sh("nft add chain inet sluice probe");
+	for (int i = 0; i < 20; i++)
+		dispatch(h, 50); // reports of our own change
+	tap_ok(prints(TABLE, "chain probe"), "once, and not for ever");
+	tap_ok(prints("nft --debug=netlink list table inet sluice",
+		       "payload load 1b @ network header + 6 => reg 1"),
+		"a later fragment of IPv6 has no ports");
 
 	tap_int(host_serve_ports(h, (uint32_t[]){ wan }, 1), 0, "the LAN's port is lost");
 	tap_ok(forwards("ipv4") && forwards("ipv6") && prints(TABLE, "masquerade"),
