@@ -183,7 +183,79 @@ def in_use(case, net, gw, a, lan):
     case.ready(gw, lan)
 
 
-CASES = {"ports": run_ports, "restore": run_restore}
+# ---- kill ---------------------------------------------------------------------------------------------------------------
+
+TALK_PORT = 7007
+# Answers each line of a connection with the address and port that it comes from, and the line.
+TALK_SERVER = """
+import socket, threading
+def serve(c, a):
+    for line in c.makefile("r"): c.sendall(f"{a[0]} {a[1]} {line}".encode())
+s = socket.create_server(("::", %d), family=socket.AF_INET6, dualstack_ipv6=True)
+while True: threading.Thread(target=serve, args=s.accept(), daemon=True).start()
+""" % TALK_PORT
+# One connection, a number ten times a second, and what is answered.
+TALK_CLIENT = """
+import socket, sys, time
+s = socket.create_connection((sys.argv[1], %d), 10)
+s.settimeout(30)
+f = s.makefile("r")
+n = 0
+while True:
+    s.sendall(b"%%d\\n" %% n)
+    print(f.readline().strip(), flush=True)
+    n += 1
+    time.sleep(0.1)
+""" % TALK_PORT
+KILLS = 5
+PAUSE_S = 2.2 # the supervisor starts a child that lived for less after a growing pause
+
+
+def talked(talk):
+    """[(address, port, number)] that came back."""
+    return [tuple(line.split()) for line in talk.text().splitlines()[:-1]]
+
+
+def run_kill(case):
+    """Both processes at once, under way: translated flows go on with the ports that they had."""
+    if is_stock(case):
+        return
+    with case.tailnet() as net:
+        where, lan = router.begin(net)
+        lan.serve()
+        h = lan.hosts[0]
+        gw, a = start(case, lambda: router.run(net, where, lan), lambda: net.stock("a", up=["--accept-routes"]))
+        a.serve()
+        case.ready(gw, lan)
+        case.ok(a.ping_direct(gw), "the client is direct", a.said)
+        through(case, net, a, lan, "before")
+        h.host.spawn([sys.executable, "-c", TALK_SERVER], "talk")
+        lab.wait_for(lambda: f":{TALK_PORT}" in h.host.run(f"ss -Hltn sport = :{TALK_PORT}"), 10, "the LAN host to listen")
+        talks = [a.host.spawn([sys.executable, "-u", "-c", TALK_CLIENT, h.addresses[n]], "talk", capture=True) for n in range(2)]
+        for talk in talks:
+            lab.wait_for(lambda: len(talked(talk)) > 5, 20, "a connection to the LAN")
+        flow = traffic(a, h, rate=1000, name="kill ", via=stock_in(net))
+        for _ in range(KILLS):
+            killed = [(role, gw.kill(role)) for role in ("controlplane", "forwarder")]
+            for role, pid in killed:
+                gw.wait_new(role, pid)
+            time.sleep(PAUSE_S)
+        results = flow.stop()
+        for r in results:
+            case.note(r)
+        case.ok(all(r.received > 0.9 * r.sent and not (r.duplicated or r.corrupted) for r in results),
+                f"both processes killed {KILLS} times: UDP goes on, none twice", "\n".join(map(str, results)))
+        for n, talk in enumerate(talks):
+            had = len(talked(talk))
+            lab.wait_for(lambda: len(talked(talk)) > had + 5, 30, f"the connection to go on\n{talk.tail()}")
+            lines = talked(talk)
+            case.ok(talk.alive() and {line[:2] for line in lines} == {lines[0][:2]} and [int(line[2]) for line in lines] == list(range(len(lines))),
+                    f"a TCP connection goes on from the same port, every line answered, v{FAMILIES[n]}", lines[-3:])
+            case.ok(lines[0][0].removeprefix("::ffff:") == lan.gateway[n], f"it is translated, v{FAMILIES[n]}", lines[0])
+        through(case, net, a, lan, "after")
+
+
+CASES = {"ports": run_ports, "restore": run_restore, "kill": run_kill}
 
 if __name__ == "__main__":
     sys.exit("a module for tests; see router_test.py")

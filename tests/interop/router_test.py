@@ -13,6 +13,7 @@ Each case has a tailnet of its own, with a LAN behind the gateway (tests/lab/rou
     sites       two Sluices join two LANs with real addresses; Sluice and a stock router do
     neighbours  links flap, MACs, routes and addresses change under way, nothing is restarted
     ports       which driver a port has and why: several queues and workers, one-armed, forced, another XDP program in the way
+    kill        both processes at once, under way: translated flows go on
     restore     `sluice down`, SIGTERM, and kill -9 with `sluice down`: the host is as it was
 
 --gateway tailscaled puts the stock program in the gateway's place, which shows that what a case finds is not the lab's fault.
@@ -95,7 +96,7 @@ def counted(case, gw, lan, clients, how):
 
 CASES = {"reach": run_reach, **router_routes.CASES, **router_sizes.CASES, **router_network.CASES, **router_host.CASES}
 # Two cores carry one case that counts packets; the others mostly wait and go beside it, one after the other.
-COUNTING = ("reach", "filter", "neighbours")
+COUNTING = ("reach", "filter", "neighbours", "kill")
 
 
 def main():
