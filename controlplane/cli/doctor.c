@@ -3,10 +3,7 @@
  * sluice doctor: look for what is known to go wrong on a host, and say what to type against it.
  */
 
-#include "controlplane/cli/doctor.h"
-
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,33 +11,13 @@
 #include "config/gateway.h"
 #include "controlplane/cli/ask.h"
 #include "controlplane/cli/command.h"
+#include "controlplane/cli/doctor_checks.h"
 #include "controlplane/cli/show.h"
-
-#define TEXT_LEN 512
 
 struct options {
 	const char *run_dir, *config;
 	bool json;
 };
-
-void
-doctor_find(struct doctor *d,
-	const char *check,
-	bool is_error,
-	const char *fix,
-	const char *format,
-	...)
-{
-	char what[TEXT_LEN];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(what, sizeof(what), format, args);
-	va_end(args);
-	json_array_append_new(
-		d->findings, json_pack("{s:s, s:s, s:s, s:s}", "check", check, "severity",
-				     is_error ? "error" : "warning", "what", what, "fix", fix));
-}
 
 // -1: go on; else the exit status.
 static int

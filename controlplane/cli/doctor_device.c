@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "controlplane/cli/doctor.h"
+#include "controlplane/cli/doctor_checks.h"
 #include "controlplane/gateway/kernel/device.h"
 #include "controlplane/gateway/kernel/link.h"
 #include "controlplane/gateway/kernel/sysctl.h"

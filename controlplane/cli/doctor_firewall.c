@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controlplane/cli/doctor.h"
+#include "controlplane/cli/doctor_checks.h"
 #include "controlplane/cli/show.h"
 
 #define FIX_LEN 192

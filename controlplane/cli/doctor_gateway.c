@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "controlplane/cli/doctor.h"
+#include "controlplane/cli/doctor_checks.h"
 #include "controlplane/cli/show.h"
 
 #define FIX_LEN 256

@@ -14,7 +14,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "controlplane/cli/doctor.h"
+#include "controlplane/cli/doctor_checks.h"
 #include "controlplane/cli/show.h"
 
 #define VERSION(major, minor) ((major)*1000 + (minor))

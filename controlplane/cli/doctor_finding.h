@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The checks of `sluice doctor`: each looks at one trap of this host and adds what it finds, with
- * the command that mends it.  Nothing is changed.
- *
- * Source: ../shared/design/architecture.md section 11.
+ * What `sluice doctor` looks at and what it has found, each with the command that mends it.
  */
-#ifndef CONTROLPLANE_CLI_DOCTOR_H
-#define CONTROLPLANE_CLI_DOCTOR_H
+#ifndef CONTROLPLANE_CLI_DOCTOR_FINDING_H
+#define CONTROLPLANE_CLI_DOCTOR_FINDING_H
 
 #include <net/if.h>
 #include <stdbool.h>
@@ -35,10 +32,5 @@ void doctor_find(struct doctor *d,
 	const char *fix,
 	const char *format,
 	...) __attribute__((format(printf, 5, 6)));
-
-void doctor_check_host(struct doctor *d);     /* kernel, memory, clock, other programs */
-void doctor_check_devices(struct doctor *d);  /* offloads, MTU, VLANs, XDP, rp_filter */
-void doctor_check_firewall(struct doctor *d); /* somebody else's rules in our way */
-void doctor_check_gateway(struct doctor *d);  /* what the running gateway knows */
 
 #endif
