@@ -10,12 +10,14 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 #include "dataplane/forwarder_state.h"
 #include "dataplane/io/io_xdp.h"
 #include "dataplane/keeper/link.h"
 #include "dataplane/sandbox.h"
+#include "dataplane/table/flow_cache.h"
 #include "dataplane/table/flow_memory.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
@@ -26,8 +28,9 @@
 
 #define LOG_TAG "forwarder"
 
-#define CALIBRATE_NS   (5 * NS_PER_MS)
-#define TIMER_SLACK_NS 5000ul
+#define CALIBRATE_NS    (5 * NS_PER_MS)
+#define TIMER_SLACK_NS  5000ul
+#define FLOW_CACHE_PART 32 /* of the memory of the machine */
 
 // --- what apply asks for ----------------------------------------------------------------------
 
@@ -189,18 +192,35 @@ count_cores(void)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
+// Of a machine with little memory: 0.
+static uint32_t
+floor_power_of_two(uint64_t n)
+{
+	return n == 0 ? 0 : 1u << (63 - __builtin_clzll(n));
+}
+
+// All flow caches together: no more than a small part of the machine's memory.
+static uint32_t
+max_flow_buckets(const struct forwarder *f)
+{
+	uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t n = bytes / FLOW_CACHE_PART / f->n_workers / sizeof(union flow_bucket);
+
+	return n < FLOW_CACHE_MAX_BUCKETS ? floor_power_of_two(n) : FLOW_CACHE_MAX_BUCKETS;
+}
+
 static int
 create_workers(struct forwarder *f)
 {
 	unsigned n_cores = count_cores();
-	uint64_t verdict_seed[2];
+	uint64_t cache_seed[2];
 
 	// Threads that share one core would spend more on waking one another than on packets.
 	f->is_one_thread = f->n_workers == 1 && f->setup->cores[0] < 0 && n_cores == 1;
 	// The worker, which inherits it, takes naps that are about as short as the usual slack.
 	if (f->is_one_thread)
 		prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
-	random_bytes(verdict_seed, sizeof(verdict_seed));
+	random_bytes(cache_seed, sizeof(cache_seed));
 	for (unsigned i = 0; i < f->n_workers; i++) {
 		const struct worker_setup setup = {
 			.id = i,
@@ -216,7 +236,8 @@ create_workers(struct forwarder *f)
 			.flows = &f->flows,
 			.nat = f->nat,
 			.capture = &f->capture,
-			.verdict_seed = { verdict_seed[0], verdict_seed[1] },
+			.max_flow_buckets = max_flow_buckets(f),
+			.cache_seed = { cache_seed[0], cache_seed[1] },
 			.main_bell = &f->bell,
 			.quiescent = &f->quiescent.of[i].rounds,
 			.tables = &f->tables,

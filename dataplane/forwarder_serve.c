@@ -212,6 +212,8 @@ housekeeping(struct forwarder *f)
 	if (now - f->swept_ns >= (uint64_t)SWEEP_NS) {
 		f->swept_ns = now;
 		apply_sweep(&f->apply);
+		for (unsigned i = 0; i < f->n_workers; i++)
+			worker_tend(f->workers[i]);
 	}
 }
 

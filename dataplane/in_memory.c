@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "dataplane/io/io_memory.h"
+#include "dataplane/table/flow_cache.h"
 #include "lib/base/clock.h"
 #include "lib/net/addr.h"
 #include "lib/shm/region.h"
@@ -192,13 +193,13 @@ create_io(struct in_memory *m, const struct in_memory_config *config)
 }
 
 static int
-create_workers(struct in_memory *m, unsigned n, bool is_shared)
+create_workers(struct in_memory *m, const struct in_memory_config *config)
 {
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < config->n_workers; i++) {
 		const struct worker_setup setup = {
 			.id = i,
 			.core = -1,
-			.is_alone = n == 1 && !is_shared,
+			.is_alone = config->n_workers == 1 && !config->is_shared,
 			.state = m->state,
 			.keys = m->keys,
 			.pool = m->pool,
@@ -206,7 +207,8 @@ create_workers(struct in_memory *m, unsigned n, bool is_shared)
 			.host = m->host,
 			.flows = &m->flows,
 			.nat = m->nat,
-			.verdict_seed = { 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9 },
+			.max_flow_buckets = config->no_flow_cache ? 0 : FLOW_CACHE_MAX_BUCKETS,
+			.cache_seed = { 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9 },
 			.main_bell = &m->bell,
 			.quiescent = &m->quiescent.of[i].rounds,
 			.tables = &m->tables,
@@ -223,7 +225,7 @@ create_workers(struct in_memory *m, unsigned n, bool is_shared)
 		for (unsigned k = 0; k < m->n_links; k++)
 			io_memory_attach_worker(m->links[k], i, &m->workers[i]->bell);
 	}
-	m->state->n_workers = n;
+	m->state->n_workers = config->n_workers;
 	return 0;
 }
 
@@ -336,7 +338,7 @@ in_memory_create(const struct in_memory_config *config, struct in_memory **ret_m
 	if (err == 0)
 		err = create_io(m, config);
 	if (err == 0)
-		err = create_workers(m, config->n_workers, config->is_shared);
+		err = create_workers(m, config);
 	if (err == 0)
 		err = create_network(m);
 	if (err == 0)

@@ -48,6 +48,7 @@ struct in_memory_config {
 	struct shm_state *state;   /* borrowed memory of a predecessor; NULL: new, all zero */
 	bool is_shared;            /* even a lone worker works as if there were others */
 	bool small_pages;          /* no huge page, however many sessions */
+	bool no_flow_cache;        /* every packet takes the long way */
 	struct shm_sessions *keys; /* the same */
 	struct flow_memory *flows; /* the same, but on its own; NULL: new */
 	size_t n_flow_groups;      /* a power of two; 0: as in the forwarder */

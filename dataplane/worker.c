@@ -15,6 +15,7 @@
 #include "dataplane/path/outbound.h"
 #include "dataplane/stage/outer.h"
 #include "dataplane/stage/stages.h"
+#include "dataplane/table/flow_cache.h"
 #include "dataplane/table/nat_worker.h"
 #include "dataplane/table/net.h"
 #include "lib/base/clock.h"
@@ -47,6 +48,15 @@ create_nat(struct worker *w, struct nat *nat)
 	return w->nat != NULL;
 }
 
+static bool
+create_flow_cache(struct worker *w, const struct worker_setup *setup)
+{
+	uint32_t n = setup->max_flow_buckets < FLOW_CACHE_MIN_BUCKETS ? setup->max_flow_buckets
+	                                                              : FLOW_CACHE_MIN_BUCKETS;
+
+	return n == 0 || flow_cache_create(n, setup->cache_seed, &w->flow_cache) == 0;
+}
+
 int
 worker_create(const struct worker_setup *setup, struct worker_thread **ret_worker)
 {
@@ -63,8 +73,8 @@ worker_create(const struct worker_setup *setup, struct worker_thread **ret_worke
 	w->waiting_peers = calloc(SHM_MAX_PEERS, sizeof(*w->waiting_peers));
 	w->ways = calloc(OUTER_WAYS, sizeof(*w->ways));
 	if (t->bell.fd < 0 || w->waiting == NULL || w->waiting_peers == NULL || w->ways == NULL ||
-		verdict_cache_create(N_VERDICTS, setup->verdict_seed, &w->verdicts) < 0 ||
-		!create_nat(w, setup->nat)) {
+		verdict_cache_create(N_VERDICTS, setup->cache_seed, &w->verdicts) < 0 ||
+		!create_flow_cache(w, setup) || !create_nat(w, setup->nat)) {
 		worker_destroy(t);
 		return -ENOMEM;
 	}
@@ -87,6 +97,7 @@ worker_create(const struct worker_setup *setup, struct worker_thread **ret_worke
 	icmp_limiter_init(&w->wants.limit, WANT_RATE_PPS, WANT_BURST);
 	icmp_limiter_init(&w->tsmp_limit, TSMP_RATE_PPS, TSMP_BURST);
 	w->counters->core = setup->core;
+	t->tended = w->flow_cache;
 	*ret_worker = t;
 	return 0;
 }
@@ -103,6 +114,9 @@ worker_destroy(struct worker_thread *t)
 	free(t->w.ways);
 	free(t->w.nat);
 	verdict_cache_destroy(t->w.verdicts);
+	flow_cache_destroy(t->w.flow_cache);
+	flow_cache_destroy(atomic_load(&t->larger));
+	flow_cache_destroy(atomic_load(&t->smaller));
 	free(t);
 }
 
@@ -184,6 +198,41 @@ net_of(const struct worker_thread *t)
 	                            : &none;
 }
 
+// A larger cache: flows are learnt anew.
+static void
+take_larger_cache(struct worker_thread *t)
+{
+	// Pairs with the release in worker_tend(), as the store of the other one.
+	struct flow_cache *larger = atomic_load_explicit(&t->larger, memory_order_acquire);
+
+	if (__builtin_expect(larger == NULL, 1))
+		return;
+	atomic_store_explicit(&t->larger, NULL, memory_order_relaxed);
+	atomic_store_explicit(&t->smaller, t->w.flow_cache, memory_order_release);
+	t->w.flow_cache = larger;
+}
+
+void
+worker_tend(struct worker_thread *t)
+{
+	struct flow_cache *smaller = atomic_exchange(&t->smaller, NULL), *larger;
+
+	if (t->tended == NULL)
+		return;
+	if (smaller != NULL) {
+		flow_cache_destroy(smaller);
+		t->tended = t->offered;
+		t->offered = NULL;
+		t->n_pushed_out = 0;
+	}
+	if (t->offered != NULL || !flow_cache_is_crowded(t->tended, &t->n_pushed_out) ||
+		t->tended->mask + 1 >= t->setup.max_flow_buckets ||
+		flow_cache_create(2 * (t->tended->mask + 1), t->tended->seed, &larger) < 0)
+		return; // the one it has goes on being of use
+	t->offered = larger;
+	atomic_store_explicit(&t->larger, larger, memory_order_release);
+}
+
 // Frames of a link port: from peers, and from the LAN.
 static uint32_t
 run_link(struct worker *w, const struct net_port *port)
@@ -222,6 +271,7 @@ worker_round(struct worker_thread *t)
 	// Pairs with the release in apply.c; what is read through it is dropped at the round's end.
 	w->tables = atomic_load_explicit(t->setup.tables, memory_order_acquire);
 	w->net = net_of(t);
+	take_larger_cache(t);
 	run_waiting(t);
 	step_done(w->ticks, STEP_ROUND);
 

@@ -28,10 +28,12 @@ struct worker_setup {
 	struct pool *pool;
 	struct port *wire;
 	struct port *host;
-	struct flow_table *flows; /* of all workers */
-	struct nat *nat;          /* the same; NULL: no translation */
-	struct capture *capture;  /* of all workers; NULL: nobody captures */
-	uint64_t verdict_seed[2]; /* random */
+	struct flow_table *flows;  /* of all workers */
+	struct nat *nat;           /* the same; NULL: no translation */
+	struct capture *capture;   /* of all workers; NULL: nobody captures */
+	uint32_t max_flow_buckets; /* a power of two: how large its flow cache may become; 0: none
+	                            */
+	uint64_t cache_seed[2];    /* random: of what it remembers of flows */
 	struct doorbell *main_bell;
 	_Atomic uint64_t *quiescent;
 	_Atomic(const struct tables *) *tables; /* what the main thread has published */
@@ -58,6 +60,10 @@ struct worker_thread {
 	uint64_t swept_ns;   /* waiting packets were looked at */
 	uint64_t mark_tsc;   /* end of the last round */
 	uint64_t worked_tsc; /* last round that brought packets */
+	/* A larger flow cache, from the main thread; the smaller one, back to it. */
+	_Atomic(struct flow_cache *) larger, smaller;
+	struct flow_cache *tended, *offered; /* the main thread's: what the worker has, and gets */
+	uint64_t n_pushed_out;               /* the same: when it looked last */
 	/* With I/O of its own */
 	bool has_io[WORKER_MAX_IO]; /* there may be something to receive */
 	bool is_dense;              /* packets come fast enough to be waited for together */
@@ -72,6 +78,9 @@ void worker_destroy(struct worker_thread *t);
 
 /* Ask the worker to give up what waits for a peer.  False: too many such requests are pending. */
 bool worker_give_up(struct worker_thread *t, uint32_t peer);
+
+/* Main thread, about once a second: a flow cache that has become too small gets a larger one. */
+void worker_tend(struct worker_thread *t);
 
 /* One round: poll, classify, run the paths.  Returns the number of packets.  For tests and bench.
  */

@@ -59,9 +59,10 @@ static const char help[] =
 	"                        memory (left)\n"
 	"  --filter N            a tailnet's packet filter of N rules, 1 to 10000 (none)\n"
 	"  --nat N               LAN behind a link port, with source NAT and N flows, up to "
-        "1000000\n"
+	"1000000\n"
 	"  --shared              locked instructions, as with several workers\n"
 	"  --small-pages         no huge pages for sessions (to see what they are worth)\n"
+	"  --no-flow-cache       every packet takes the long way (the same)\n"
 	"  --aead NAME           force a cipher back end\n"
 	"  --ms N                of measuring, per row (1500)\n"
 	"Gate\n"
@@ -187,6 +188,7 @@ static const struct option longs[] = {
 	{ "nat", required_argument, NULL, 'N' },
 	{ "shared", no_argument, NULL, 's' },
 	{ "small-pages", no_argument, NULL, 'S' },
+	{ "no-flow-cache", no_argument, NULL, 'C' },
 	{ "aead", required_argument, NULL, 'A' },
 	{ "ms", required_argument, NULL, 'm' },
 	{ "help", no_argument, NULL, 'h' },
@@ -253,6 +255,9 @@ take_option(struct options *o, struct plan *plan, int c, const char *value)
 		return NULL;
 	case 'S':
 		a->small_pages = true;
+		return NULL;
+	case 'C':
+		a->no_flow_cache = true;
 		return NULL;
 	case 'A':
 		o->aead = value;

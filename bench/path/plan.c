@@ -59,6 +59,7 @@ base_row(const struct plan *plan, const struct plan_axes *axes, uint32_t size)
 			.lan_hosts = axes->lan_hosts > 0 ? axes->lan_hosts : LAN_HOSTS_DEFAULT,
 			.is_shared = axes->is_shared,
 			.small_pages = axes->small_pages,
+			.no_flow_cache = axes->no_flow_cache,
 			.ring = ring,
 			.burst = BURST_MAX,
 			.lines = axes->lines },
@@ -292,11 +293,11 @@ plan_key(const struct measure_row *row, char *ret_text, size_t len)
 
 	snprintf(ret_text, len,
 		"%s/%s/peers=%u/active=%u/%s/prefixes=%u/burst=%u/in_flight=%u/ring=%u/lines=%u/"
-		"lan=%u/rekeys=%g/shared=%d/small=%d/rules=%u/nat=%u/s=%g",
+		"lan=%u/rekeys=%g/shared=%d/small=%d/rules=%u/nat=%u/long_way=%d/s=%g",
 		measure_direction_names[row->direction], row->sizes->text, w->n_peers,
 		row->n_active, popularity_names[row->popularity], w->prefixes, w->burst,
 		row->in_flight, w->ring, w->lines, row->lan_hosts, row->rekeys_per_s, w->is_shared,
-		w->small_pages, w->n_rules, w->n_flows, row->seconds);
+		w->small_pages, w->n_rules, w->n_flows, w->no_flow_cache, row->seconds);
 }
 
 void

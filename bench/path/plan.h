@@ -33,7 +33,7 @@ struct plan_axes {
 	uint32_t n_flows;     /* the LAN behind a link port with source NAT; 0: behind the host's */
 	uint64_t working_set; /* bytes; 0: a ring of 512 */
 	enum nic_lines lines;
-	bool is_shared, small_pages;
+	bool is_shared, small_pages, no_flow_cache;
 	uint32_t ms; /* of measuring, per row */
 };
 

@@ -340,6 +340,7 @@ world_create(const struct world_config *config, struct world **ret_world)
 		.n_links = config->n_flows > 0,
 		.is_shared = config->is_shared,
 		.small_pages = config->small_pages,
+		.no_flow_cache = config->no_flow_cache,
 	};
 	struct world *w = calloc(1, sizeof(*w));
 	int err = -ENOMEM;

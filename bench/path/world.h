@@ -36,9 +36,10 @@
 
 struct world_config {
 	uint32_t n_peers;
-	uint32_t prefixes; /* of each peer: 1 to 1000 */
-	bool small_pages;  /* sessions in 4 KiB pages, however many */
-	uint32_t n_rules;  /* of a tailnet's packet filter; 0: a plain gateway */
+	uint32_t prefixes;  /* of each peer: 1 to 1000 */
+	bool small_pages;   /* sessions in 4 KiB pages, however many */
+	bool no_flow_cache; /* every packet takes the long way */
+	uint32_t n_rules;   /* of a tailnet's packet filter; 0: a plain gateway */
 	uint32_t n_flows; /* the LAN is behind a link port, with source NAT; 0: behind the host's */
 	uint32_t lan_hosts; /* with n_flows: neighbours */
 	bool is_shared;     /* locked instructions, as if there were other workers */

@@ -76,8 +76,12 @@ struct pkt {
 	uint8_t *data;      /* first byte of what the packet is at this step */
 	uint32_t len;       /* bytes */
 	uint32_t frame_len; /* bytes of the whole frame, this structure included */
-	uint64_t counter;   /* of the transport message */
-	uint32_t peer;      /* number of the peer it came from, or goes to */
+	union {
+		uint64_t counter;  /* of the transport message */
+		uint32_t flow_key; /* of an inner packet between tunnel and LAN: 1 + index in
+		                      flow_cache.keys, 0: none */
+	};
+	uint32_t peer; /* number of the peer it came from, or goes to */
 	union {
 		uint32_t slot;      /* session slot */
 		uint32_t neighbour; /* behind net_route: row of state.neighbours */

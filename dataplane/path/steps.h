@@ -23,6 +23,7 @@
 	X(STEP_AEAD_OPEN, "aead_open")           \
 	X(STEP_DECRYPT, "decrypt")               \
 	X(STEP_SOURCE_CHECK, "source_check")     \
+	X(STEP_KNOWN_FLOWS, "known_flows")       \
 	X(STEP_ACL, "acl")                       \
 	X(STEP_ROUTE_INNER, "route_inner")       \
 	X(STEP_HOST_TRANSMIT, "host_transmit")   \
@@ -31,6 +32,7 @@
 	X(STEP_LINK_UNWRAP, "link_unwrap")       \
 	X(STEP_NET_ROUTE, "net_route")           \
 	X(STEP_NAT, "nat")                       \
+	X(STEP_LEARN_FLOWS, "learn_flows")       \
 	X(STEP_LINK_ENTER, "link_enter")         \
 	X(STEP_LINK_TRANSMIT, "link_transmit")   \
 	X(STEP_PEER_LOOKUP, "peer_lookup")       \

@@ -53,6 +53,7 @@ struct neighbour_wants {
 #define OUTER_WAYS 512 /* a power of two */
 struct outer_way;
 
+struct flow_cache; /* dataplane/table/flow_cache.h */
 struct nat_worker;
 struct capture;    /* copies of packets: dataplane/path/capture.h */
 struct event_ring; /* events to the main thread: dataplane/path/event_ring.h */
@@ -76,6 +77,7 @@ struct worker {
 	struct burst to_peers;
 	/* From the tunnel, to leave by link ports in the same round. */
 	struct burst to_links;
+	uint32_t n_known; /* of them, in front: of known flows, ready to leave */
 
 	struct waiting *waiting; /* by peer number */
 	uint32_t *waiting_peers; /* those with n > 0 */
@@ -83,8 +85,9 @@ struct worker {
 	uint32_t n_waiting; /* packets, all peers */
 	uint32_t max_waiting;
 
-	struct flow_table *flows; /* of all workers, in the keeper's memory */
-	struct nat_worker *nat;   /* dataplane/table/nat_worker.h; NULL: no translation */
+	struct flow_table *flows;      /* of all workers, in the keeper's memory */
+	struct flow_cache *flow_cache; /* NULL: every packet takes the long way */
+	struct nat_worker *nat;        /* dataplane/table/nat_worker.h; NULL: no translation */
 	struct verdict_cache *verdicts;
 
 	struct outer_way *ways; /* OUTER_WAYS of them */

@@ -185,15 +185,15 @@ void
 nat_inbound(struct worker *w, struct burst *b)
 {
 	struct nat_look look[BURST_MAX];
-	uint32_t kept = 0;
+	uint32_t first = w->n_known, kept = first;
 
 	if (!is_on(w))
 		return;
-	for (uint32_t i = 0; i < b->n; i++)
+	for (uint32_t i = first; i < b->n; i++)
 		nat_read_from_tunnel(w->nat->nat, b->pkt[i]->data, &b->view[i], &look[i]);
-	for (uint32_t i = 0; i < b->n; i++)
+	for (uint32_t i = first; i < b->n; i++)
 		nat_fetch(w->nat->nat, &look[i]);
-	for (uint32_t i = 0; i < b->n; i++) {
+	for (uint32_t i = first; i < b->n; i++) {
 		struct pkt *p = b->pkt[i];
 		const struct ip_view *v = &b->view[i];
 		enum nat_verdict verdict = NAT_UNTOUCHED;

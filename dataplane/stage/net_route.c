@@ -128,7 +128,6 @@ route_burst(struct worker *w, struct burst *b)
 	struct burst *out = &w->to_links;
 	uint32_t hash[BURST_MAX], kept = 0;
 
-	out->n = 0;
 	find_routes(w, b, hash);
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct pkt *p = b->pkt[i];

@@ -33,9 +33,24 @@ void link_source_check(struct worker *w, const struct net_port *port, struct bur
 /* To the host port: what is for the box itself. */
 void link_enter(struct worker *w, struct burst *b);
 
+/* --- known flows (stage/known_flows.c) --- */
+
+/* Empties w->to_links; then packets of known flows move there, ready to leave. */
+void known_flows_inbound(struct worker *w, struct burst *b);
+/* What took the long way into w->to_links, and is ready to leave. */
+void learn_flows_inbound(struct worker *w);
+/* Those of known flows move to ret_known, their peers known. */
+void known_flows_outbound(struct worker *w,
+	const struct net_port *port,
+	struct burst *b,
+	struct burst *ret_known);
+/* What took the long way from a link port, let into the tunnel. */
+void learn_flows_outbound(struct worker *w, const struct burst *b);
+
 /* --- source NAT (stage/nat.c) --- */
 
-/* Packets of w->to_links: p->route and p->neighbour are known, TTL and size are judged. */
+/* Packets of w->to_links behind those of known flows: p->route and p->neighbour are known, TTL and
+ * size are judged. */
 void nat_inbound(struct worker *w, struct burst *b);
 /* Packets for the box itself: those for a port of an inside endpoint move to w->to_peers. */
 void nat_hairpin(struct worker *w, struct burst *b);

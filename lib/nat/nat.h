@@ -28,10 +28,11 @@
 #include "lib/net/headers.h"
 
 /* Of idleness, in seconds; an RFC's least where it names one. */
-#define NAT_UDP_S            300  /* RFC 4787 REQ-5 */
-#define NAT_UDP_UNANSWERED_S 120  /* begun by the LAN, no answer yet: no mapping, but as long */
-#define NAT_TCP_S            7440 /* RFC 5382 REQ-5: 2 h 4 min */
-#define NAT_TCP_TRANSITORY_S 240
+#define NAT_LAG_S            4   /* callers need not show packets that follow one sooner */
+#define NAT_UDP_S            300 /* RFC 4787 REQ-5 */
+#define NAT_UDP_UNANSWERED_S 120 /* begun by the LAN, no answer yet: no mapping, but as long */
+#define NAT_TCP_S            (7440 + NAT_LAG_S) /* RFC 5382 REQ-5: 2 h 4 min */
+#define NAT_TCP_TRANSITORY_S (240 + NAT_LAG_S)
 #define NAT_ECHO_S           60   /* RFC 5508 REQ-2 */
 #define NAT_FRAGMENT_MS      2000 /* a later fragment finds its first one for so long */
 

@@ -212,7 +212,7 @@ static const struct step steps[] = {
 	{ 't', "3 min 59 s", "239", NULL },
 	{ '<', "it is still there", "tcp/SA 192.168.77.9:80 192.168.77.1:61500",
 		"tcp/SA 192.168.77.9:80 100.64.0.1:61500" },
-	{ 't', "4 min 2 s", "242", NULL },
+	{ 't', "4 min 7 s", "247", NULL },
 	{ '<', "it has gone", "tcp/A 192.168.77.9:80 192.168.77.1:61500", "drop:no_flow" },
 
 	{ '#', "REQ-5: so does what both sides have closed", NULL, NULL },
@@ -227,7 +227,7 @@ static const struct step steps[] = {
 		"tcp/AF 192.168.77.9:80 100.64.0.1:61500" },
 	{ '>', "the last ACK", "tcp/A 100.64.0.1:61500 192.168.77.9:80",
 		"tcp/A 192.168.77.1:61500 192.168.77.9:80" },
-	{ 't', "4 min 2 s", "242", NULL },
+	{ 't', "4 min 7 s", "247", NULL },
 	{ '<', "it has gone", "tcp/A 192.168.77.9:80 192.168.77.1:61500", "drop:no_flow" },
 
 	{ '#', "RFC 7857 2.2: a reset that the other side does not believe ends nothing", NULL,
@@ -247,7 +247,7 @@ static const struct step steps[] = {
 		"tcp/A 192.168.77.9:80 100.64.0.1:61500" },
 	{ '<', "RST, real", "tcp/R 192.168.77.9:80 192.168.77.1:61500",
 		"tcp/R 192.168.77.9:80 100.64.0.1:61500" },
-	{ 't', "4 min 2 s", "242", NULL },
+	{ 't', "4 min 7 s", "247", NULL },
 	{ '<', "it has gone", "tcp/A 192.168.77.9:80 192.168.77.1:61500", "drop:no_flow" },
 
 	{ '#', "a SYN on ports that were closed begins anew", NULL, NULL },
