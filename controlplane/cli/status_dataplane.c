@@ -32,7 +32,7 @@ status_print_workers(const json_t *workers)
 	char where[SHOW_LEN];
 	size_t i;
 
-	printf("\nWORKER           CORE      PACKETS       CYCLES/PACKET IDLE\n");
+	printf("\nWORKER           CORE      PACKETS       KNOWN FLOWS   CYCLES/PACKET IDLE\n");
 	json_array_foreach(workers, i, worker)
 	{
 		core = json_object_get(worker, "core");
@@ -40,8 +40,9 @@ status_print_workers(const json_t *workers)
 			snprintf(where, sizeof(where), "%lld", (long long)json_integer_value(core));
 		else
 			snprintf(where, sizeof(where), "any");
-		printf("%-16zu %-9s %-13lld %-13.0f %.1f %%\n", i, where,
+		printf("%-16zu %-9s %-13lld %-13lld %-13.0f %.1f %%\n", i, where,
 			(long long)show_number(worker, "packets"),
+			(long long)show_number(worker, "known_flows"),
 			json_number_value(json_object_get(worker, "cycles_per_packet")),
 			100 * json_number_value(json_object_get(worker, "idle_share")));
 	}

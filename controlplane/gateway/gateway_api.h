@@ -99,7 +99,8 @@
  *               queue)}]; interfaces that the kernel serves for us are among them, without counters
  *     next_hops [{"address","interface","mac","state" ("asked", "failed", "reachable")}]
  *     next_hops_left_out  how many more there are
- *     workers [{"core" (null: not pinned),"running","packets","bursts","sleeps",
+ *     workers [{"core" (null: not pinned),"running","packets","known_flows" (of the
+ *               packets: took the short way between tunnel and LAN),"bursts","sleeps",
  *               "cycles_per_packet" (TSC ticks; null before the first),"idle_share" (0 to 1)}]
  *     drops   {reason: count}
  *     tailnet {...}, null with a `wireguard:` section

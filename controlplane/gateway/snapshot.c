@@ -35,6 +35,7 @@ copy_workers(struct snapshot *s, const struct shm_state *state)
 			.running = w->running != 0,
 			.bursts = w->bursts,
 			.packets = w->packets,
+			.known = w->known,
 			.busy_tsc = w->busy_tsc,
 			.idle_tsc = w->idle_tsc,
 			.sleeps = w->sleeps };

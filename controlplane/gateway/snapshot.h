@@ -44,7 +44,7 @@ struct snapshot_peer {
 struct snapshot_worker {
 	int core; /* -1: not pinned */
 	bool running;
-	uint64_t bursts, packets, busy_tsc, idle_tsc, sleeps;
+	uint64_t bursts, packets, known, busy_tsc, idle_tsc, sleeps;
 };
 
 struct snapshot_port {

@@ -165,6 +165,7 @@ known_flows_inbound(struct worker *w, struct burst *b)
 	}
 	b->n = kept;
 	w->n_known = out->n;
+	w->counters->known += out->n;
 	step_done(w->ticks, STEP_KNOWN_FLOWS);
 }
 
@@ -223,6 +224,7 @@ known_flows_outbound(struct worker *w,
 	}
 	b->n = kept;
 	ret_known->n = n_known;
+	w->counters->known += n_known;
 	step_done(w->ticks, STEP_KNOWN_FLOWS);
 }
 

@@ -25,7 +25,7 @@ PORT_SHAPE = {
     "mtu": (int, OR_NULL), "device": (str, OR_NULL), "why": (str, OR_NULL), "rx_packets": (int, OR_NULL),
     "tx_packets": (int, OR_NULL),
 }
-WORKER_SHAPE = {"core": (int, OR_NULL), "packets": int, "cycles_per_packet": (*NUMBER, OR_NULL), "idle_share": NUMBER}
+WORKER_SHAPE = {"core": (int, OR_NULL), "packets": int, "known_flows": int, "cycles_per_packet": (*NUMBER, OR_NULL), "idle_share": NUMBER}
 
 
 def check_shape(tap, what, thing, shape):

@@ -147,6 +147,7 @@ workers(const struct snapshot *s)
 		put(o, "core", w->core >= 0 ? json_integer(w->core) : json_null());
 		put(o, "running", json_boolean(w->running));
 		put(o, "packets", count(w->packets));
+		put(o, "known_flows", count(w->known));
 		put(o, "bursts", count(w->bursts));
 		put(o, "sleeps", count(w->sleeps));
 		put(o, "cycles_per_packet",
