@@ -48,9 +48,10 @@ measure_has_step(enum measure_direction direction, bool has_link, enum path_step
 	case STEP_KEYPAIR_LOOKUP:
 	case STEP_AEAD_OPEN:
 	case STEP_DECRYPT:
-	case STEP_SOURCE_CHECK:
 	case STEP_ROUTE_INNER:
 		return inbound;
+	case STEP_SOURCE_CHECK:
+		return inbound || has_link;
 	case STEP_HOST_TRANSMIT:
 		return inbound && direction != MEASURE_PEER_TO_PEER;
 	case STEP_HOST_RX:
@@ -62,6 +63,8 @@ measure_has_step(enum measure_direction direction, bool has_link, enum path_step
 	case STEP_LINK_UNWRAP:
 	case STEP_LINK_ENTER:
 		return has_link && outbound && direction != MEASURE_PEER_TO_PEER;
+	case STEP_KNOWN_FLOWS:
+	case STEP_LEARN_FLOWS:
 	case STEP_NAT:
 		return has_link && direction != MEASURE_PEER_TO_PEER;
 	case STEP_PEER_LOOKUP:
