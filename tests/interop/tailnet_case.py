@@ -35,11 +35,27 @@ class Case:
 
     def perfect(self, results, what, reordered=False):
         """Nothing lost or doubled; in order, but for the two ways of a path that changes (reordered)."""
-        good = all(r.received and not (r.lost or r.duplicated or r.corrupted or (r.reordered and not reordered))
-                   for r in results)
         for r in results:
             self.note(r)
-        return self.ok(good, what, "\n".join(map(str, results)))
+        return self.ok(is_sound(results, reordered), what, "\n".join(map(str, results)))
+
+    def perfect_by_relay(self, a, b, what, meanwhile, before=None, reordered=False, **kw):
+        """perfect() of traffic through a relay, while meanwhile() runs.  What no counter of the relays and the stock clients
+        explains is lost by us.  What a relay dropped, which keeps 32 packets for a client, may be the doing of one that reads
+        too slowly: it is excused as far as the machine stood still meanwhile, and beyond that in two runs of three."""
+        for attempt in range(3):
+            if before:
+                before()
+            flow = traffic(a, b, drops=self.net.relay_drops, **kw)
+            meanwhile()
+            results = flow.stop()
+            # What was sent in that time came at once, and behind it what was sent until the queues were empty again.
+            excused = 2 * sum(f.rate for f in flow.flows) * max(r.stood_still_ms for r in results) / 1000
+            if not is_sound(results, reordered) or sum(r.by_relay for r in results) <= excused:
+                return self.perfect(results, what, reordered)
+            for r in results:
+                self.note(r)
+        return self.ok(False, what, "a relay dropped packets in each of three runs:\n" + "\n".join(map(str, results)))
 
     def eventually(self, question, seconds, what, detail=None):
         """A check that may take so long to become true; how long it took is noted."""
@@ -50,6 +66,12 @@ class Case:
             return self.ok(False, f"{what} (within {seconds} s)", detail() if detail else None)
         self.note(f"{what}: after {time.monotonic() - began:.1f} s")
         return self.ok(True, f"{what} (within {seconds} s)")
+
+
+def is_sound(results, reordered):
+    # What others dropped is not held against us, but of a flow that hardly passed little is known.
+    return all(r.received > 0.8 * r.sent and not (r.lost or r.duplicated or r.corrupted or (r.reordered and not reordered))
+               for r in results)
 
 
 def traffic(a, b, rate=1000, flows=2, name="", **kw):

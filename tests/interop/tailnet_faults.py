@@ -90,9 +90,7 @@ def run_kill(case):
         # The relay's connection is the control plane's: what is under way to it while it is dead is lost.
         case.ok(all(r.received > r.sent * 0.5 and r.largest_gap_ms < 4000 and not r.duplicated and not r.corrupted for r in results),
                 "relayed: traffic goes on within seconds after each", "\n".join(map(str, results)))
-        flow = traffic(c, gw, rate=1000, name="afterwards ")
-        time.sleep(3)
-        case.perfect(flow.stop(), "and nothing is lost afterwards, through the relay")
+        case.perfect_by_relay(c, gw, "and nothing is lost afterwards, through the relay", lambda: time.sleep(3), name="afterwards ")
         now = net.node("gw")
         case.ok(now["node_key"] == registered["node_key"] and now["id"] == registered["id"], "it did not register again")
         case.ok(all(gw.host.ping(x, 2) == 2 for x in a.addresses), "the gateway reaches the client")

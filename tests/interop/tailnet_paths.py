@@ -24,19 +24,21 @@ def run_relay(case):
         for kind, sign in (("tsmp", "via TSMP"), ("icmp", "via ICMP"), ("peerapi", "hit peerapi")):
             c.ping(gw, f"--{kind}")
             case.ok(sign in c.said, f"a {kind} ping is answered through the relay", c.said)
-        flow = traffic(c, gw)
-        time.sleep(8)
-        case.perfect(flow.stop(), "1,000 packets/s each way through the relay, 0 lost")
+        case.perfect_by_relay(c, gw, "1,000 packets/s each way through the relay, 0 lost", lambda: time.sleep(8))
         case.ok(d.ping_direct(gw), "another client is direct meanwhile")
         # Under traffic the way that is there stays in use while the better one is found: nothing may get lost.
-        gw.place.block_udp()
-        case.eventually(lambda: any(p.relay for p in d.ping(gw, timeout=1)), 30, "UDP is blocked at the gateway: it goes on by relay")
-        flow = traffic(d, gw, rate=500)
-        time.sleep(3)
-        gw.place.block_udp(False)
-        case.ok(d.ping_direct(gw, 75), "UDP passes again: it becomes direct")
-        time.sleep(3)
-        case.perfect(flow.stop(), "from relay to direct under traffic, 0 lost", reordered=True)
+        def block():
+            gw.place.block_udp()
+            case.eventually(lambda: any(p.relay for p in d.ping(gw, timeout=1)), 30,
+                            "UDP is blocked at the gateway: it goes on by relay")
+
+        def unblock():
+            time.sleep(3)
+            gw.place.block_udp(False)
+            case.ok(d.ping_direct(gw, 75), "UDP passes again: it becomes direct")
+            time.sleep(3)
+
+        case.perfect_by_relay(d, gw, "from relay to direct under traffic, 0 lost", unblock, block, reordered=True, rate=500)
 
 
 def measure(pairs, seconds):

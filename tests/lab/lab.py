@@ -316,6 +316,31 @@ class Process:
 
 # ---- hosts ----------------------------------------------------------------------------------------------------------
 
+class Drops:
+    """A counter of what somebody else than the gateway dropped.  Each drop explains one loss of one flow, and no other."""
+
+    def __init__(self, where, read, by_relay=False):
+        """read: None where it cannot be asked; by_relay: what a relay had for a client that did not take it, which may be us"""
+        self.where, self.read, self.by_relay = where, read, by_relay
+        self.claimed = 0
+
+
+class Watch:
+    """What a counter has counted since, and no other flow has claimed."""
+
+    def __init__(self, drops):
+        self.drops, self.before, self.claimed = drops, drops.read(), drops.claimed
+
+    def claim(self, most):
+        """How much of `most` it explains."""
+        now = self.drops.read()
+        if now is None or self.before is None:
+            return 0
+        n = max(0, min(most, now - self.before - (self.drops.claimed - self.claimed)))
+        self.drops.claimed += n
+        return n
+
+
 class Host:
     """A network namespace."""
 
@@ -323,6 +348,8 @@ class Host:
         self.lab, self.name, self.ns = lab, name, lab.prefix + name
         self.has_zero_sum_fault = False  # see seqflow --no-zero-sum
         self.has_stock_wireguard = False
+        self.sockets_drop = Drops(f"sockets of {name}", self.sockets_full)
+        self.sends_drop = []  # of a stock program here, of what it is given to send
         sh(["ip", "netns", "add", self.ns])
         lab.hosts.append(self)
         self.ip("link set lo up")
@@ -375,10 +402,14 @@ class Host:
         v6 = re.search(r"Udp6RcvbufErrors\s+(\d+)", self.run("cat /proc/net/snmp6"))
         return int(udp[1][udp[0].index("RcvbufErrors")]) + (int(v6[1]) if v6 else 0)
 
-    def tunnel_full(self):
-        """Packets that the queue of a stock program's TUN refused."""
-        return sum(int(line.split(":")[1].split()[11]) for line in self.run("cat /proc/net/dev").splitlines()
-                   if line.strip().startswith("tailscale0:"))
+    def has_stock_tunnel(self, device):
+        """A stock program is between, which loses what finds its sockets or its TUN's queue full."""
+        def full():
+            return sum(int(line.split(":")[1].split()[11]) for line in self.run("cat /proc/net/dev").splitlines()
+                       if line.strip().startswith(f"{device}:"))
+
+        self.has_stock_wireguard = True
+        self.sends_drop = [Drops(f"queue of {self.name}'s tunnel", full)]
 
     def device_drops(self):
         """Packets that the queues of this host's devices refused, and datagrams that found their socket full."""
@@ -518,7 +549,7 @@ class StockWireguard:
         # sockets: they keep their first source address, so that it could not roam.
         more = "" if self.kind == "wireguard-go" else "--threads 1 --disable-drop-privileges --disable-connected-udp"
         self.host.has_zero_sum_fault = self.kind == "wireguard-go"
-        self.host.has_stock_wireguard = True
+        self.host.has_stock_tunnel(self.device)
         env = dict(os.environ, WG_PROCESS_FOREGROUND="1", LOG_LEVEL="error")
         self.process = self.host.spawn(f"{program} -f {more} {self.device}", self.kind, env=env)
         control = f"/var/run/wireguard/{self.device}.sock"
@@ -963,8 +994,9 @@ class Flow:
 
     run_number = 0
 
-    def __init__(self, source, sink, to, rate, flows, size, seconds=None, name="flow", more=(), via=()):
-        """via: hosts in between whose stock programs lose what finds their sockets and queues full"""
+    def __init__(self, source, sink, to, rate, flows, size, seconds=None, name="flow", more=(), via=(), drops=()):
+        """via: hosts in between whose stock programs lose what finds their sockets and queues full
+        drops: more counters of what others dropped on the way"""
         lab = source.lab
         with lab.lock:
             Flow.run_number += 1
@@ -973,10 +1005,13 @@ class Flow:
         tool = lab.programs.seqflow
         if tool is None:
             raise LabError("no seqflow found: give --tools DIR or SLUICE_TOOLS")
-        self.name = name
+        self.name, self.lab = name, lab
         self.rate = rate / getattr(lab.options, "slow", 1)
-        self.sink_host, self.stock = sink, [h for h in dict.fromkeys((sink, *via)) if h.has_stock_wireguard]
-        self.full_before = self.stock_full()
+        # What leaves a tunnel passes the sockets of its program, what enters one the device's queue.
+        self.own = Watch(sink.sockets_drop)
+        self.foreign = [Watch(h.sockets_drop) for h in dict.fromkeys((sink, *via)) if h.has_stock_wireguard]
+        self.foreign += [Watch(d) for h in dict.fromkeys((source, *via)) for d in h.sends_drop]
+        self.foreign += [Watch(d) for d in drops]
         self.sink = sink.spawn([tool, "recv", "--port", str(port), "--flows", str(flows)], f"{name}-recv", capture=True)
         wait_for(lambda: "listening" in self.sink.tail(), 5, "seqflow recv")
         words = [tool, "send", "--port", str(port), "--rate", f"{self.rate:g}", "--flows", str(flows), "--size", str(size),
@@ -1010,12 +1045,17 @@ class Flow:
             self.sink.wait(patience)  # it ends by itself when the goodbyes have come
         except subprocess.TimeoutExpired:
             self.sink.stop()
-        got = last_json(self.sink)
-        others = 0 if self.sink_host in self.stock else got["socket_dropped"]
-        return Result(self.name, last_json(self.source), got, self.stock_full() - self.full_before + others)
-
-    def stock_full(self):
-        return sum(h.sockets_full() + h.tunnel_full() for h in self.stock)
+        sent, got = last_json(self.source), last_json(self.sink)
+        missing = max(0, sent["sent"] - got["received"] - got["socket_dropped"])
+        dropped = []
+        with self.lab.lock:
+            self.own.claim(got["socket_dropped"])  # the sink's host counts them too
+            for watch in self.foreign:
+                n = watch.claim(missing)
+                missing -= n
+                if n:
+                    dropped.append((watch.drops, n))
+        return Result(self.name, sent, got, dropped)
 
 
 def last_json(process):
@@ -1028,17 +1068,17 @@ def last_json(process):
 class Result:
     """What became of the packets of one Flow."""
 
-    def __init__(self, name, sent, got, sockets_full=0):
-        """sockets_full: what the sink's socket and those of stock programs on the way dropped meanwhile"""
+    def __init__(self, name, sent, got, dropped=()):
+        """dropped: [(Drops, how many)], which is what others than the gateway lost"""
         self.name, self.raw_sent, self.raw = name, sent, got
         self.sent, self.received = sent["sent"], got["received"]
         # By the sender's own count: the goodbyes may be lost too.
         self.missing = self.sent - self.received
-        self.sink_dropped = got["socket_dropped"]
-        # What the sockets of the sink's end dropped, the program's and the stock WireGuard's before it, was carried
-        # to them: said apart, and not held against who is between.
-        self.stock_dropped = max(0, sockets_full - self.sink_dropped)
-        self.lost = max(0, self.missing - self.sink_dropped - self.stock_dropped)
+        self.sink_dropped, self.dropped = got["socket_dropped"], list(dropped)
+        # Said apart, and not held against who is between.
+        self.lost = max(0, self.missing - self.sink_dropped - sum(n for _, n in self.dropped))
+        self.by_relay = sum(n for d, n in self.dropped if d.by_relay)
+        self.late_ms, self.stood_still_ms = sent["largest_late_ms"], sent["stood_still_ms"]
         self.duplicated, self.reordered = got["duplicated"], got["reordered"]
         self.corrupted, self.foreign = got["corrupted"], got["foreign"]
         self.blocked, self.errors, self.slipped_ms = sent["blocked"], sent["errors"], sent["slipped_ms"]
@@ -1056,8 +1096,8 @@ class Result:
     def __str__(self):
         apart = ", ".join(f"{text} {n:g}" for text, n in (
             ("dropped by the sink's own socket", self.sink_dropped),
-            ("dropped by the stock peer's own socket", self.stock_dropped), ("refused by the sender's own queue", self.blocked),
-            ("send errors", self.errors), ("sender late by ms", round(self.slipped_ms)),
+            *((f"dropped by the {d.where}", n) for d, n in self.dropped), ("refused by the sender's own queue", self.blocked),
+            ("send errors", self.errors), ("sender woke late by ms", round(self.late_ms) if self.stood_still_ms else 0),
             ("corrupted", self.corrupted), ("foreign", self.foreign)) if n)
         return (f"{self.name}: sent {self.sent}, received {self.received}, lost {self.lost}, duplicated {self.duplicated}, "
                 f"reordered {self.reordered}, {self.pps:.0f}/s, largest gap {self.largest_gap_ms:.0f} ms, "
@@ -1069,9 +1109,9 @@ class Result:
 class Traffic:
     """Both directions between two hosts, v4 and v6 in each."""
 
-    def __init__(self, a, a_addresses, b, b_addresses, rate=1000, flows=4, size=200, seconds=None, name="", via=()):
-        self.flows = [Flow(a, b, b_addresses, rate, flows, size, seconds, f"{name}up", via=via),
-                      Flow(b, a, a_addresses, rate, flows, size, seconds, f"{name}down", via=via)]
+    def __init__(self, a, a_addresses, b, b_addresses, rate=1000, flows=4, size=200, seconds=None, name="", via=(), drops=()):
+        self.flows = [Flow(a, b, b_addresses, rate, flows, size, seconds, f"{name}up", via=via, drops=drops),
+                      Flow(b, a, a_addresses, rate, flows, size, seconds, f"{name}down", via=via, drops=drops)]
 
     def stop(self, patience=3):
         for f in self.flows:

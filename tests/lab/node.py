@@ -111,7 +111,9 @@ class Stock(Node):
         self.program, self.daemon = (net.program(p + VERSIONS[version]) for p in ("tailscale", "tailscaled"))
         self.process = None
         # Its sockets may be full where one process does everything, and it gives up IPv6 packets whose checksum is 0.
-        self.host.has_stock_wireguard = self.host.has_zero_sum_fault = True
+        self.host.has_zero_sum_fault = True
+        self.host.has_stock_tunnel(self.device)
+        self.host.sends_drop.append(lab.Drops(f"queue of {self.name} for its relay", self.relay_full))
 
     def cpu(self):
         return self.process.cpu()
@@ -134,6 +136,13 @@ class Stock(Node):
     def ts(self, *words, timeout=60):
         """(exit status, stdout, stderr) of the stock command line."""
         return self.host.try_run([self.program, f"--socket={self.socket}", *words], timeout)
+
+    def relay_full(self):
+        """Packets that found its queue of 32 for the connection to a relay full."""
+        code, out, _ = self.ts("debug", "metrics")
+        if code != 0:
+            return None
+        return sum(int(n) for n in re.findall(r"(?m)^magicsock_send_derp_(?:dropped|error_queue) (\d+)", out))
 
     def restart(self):
         """It comes back by itself, with what is in its folder."""

@@ -13,7 +13,7 @@ Kinds of places: open, cone, symmetric, blocked; see place.py.
         g = net.sluice("gw", "open")          # the same, Sluice
         a.ping_direct(g)
 """
-import json, os, shutil, signal, sys
+import json, os, re, shutil, signal, sys
 
 import lab
 from lab import LabError, wait_for
@@ -108,6 +108,11 @@ class Tailnet:
                                             "rly.lab.test", "-certmode", "manual", "-certdir", self.tls, "-c",
                                             f"{self.ctl_dir}/derper.json"], "derper")
         self.start_headscale()
+        # Both serve it to their own host only.
+        self.relay_drops = [
+            lab.Drops("relay wan", lambda: self.relay_full(self.rly, "-k", "--resolve", "rly.lab.test:443:127.0.0.1",
+                                                           "https://rly.lab.test/debug/varz"), by_relay=True),
+            lab.Drops("relay lab", lambda: self.relay_full(self.ctl, "http://127.0.0.1:9090/debug/varz"), by_relay=True)]
         self.hs("users", "create", "lab")
 
     def certificates(self):
@@ -213,6 +218,13 @@ class Tailnet:
         wait_for(lambda: set(routes) <= set(self.node(node.name).get("available_routes") or []), 20,
                  f"{node.name} to advertise {routes}")
         self.hs("nodes", "approve-routes", "-i", self.node_id(node), "-r", ",".join(routes))
+
+    # ---- what relays drop
+
+    def relay_full(self, host, *words):
+        """Packets, disco apart, that found a client's queue of 32 in the relay full."""
+        code, text, _ = host.try_run(["curl", "-sSf", "-m", "10", *words])
+        return None if code != 0 else sum(int(n) for n in re.findall(r'derp_packets_dropped{reason="queue_\w+",kind="other"} (\d+)', text))
 
     # ---- nodes
 

@@ -17,7 +17,9 @@
  *
  * What our own sockets dropped is said apart: the receiver's queue ("socket_dropped"), and on the
  * sending side packets that the local queue refused ("blocked"; they are sent again under the same
- * number, so they are never counted as lost).
+ * number, so they are never counted as lost).  The sender says too how late it woke
+ * ("largest_late_ms", and "stood_still_ms", the sum of what was longer than 20 ms): whether the
+ * machine ran meanwhile.
  *
  * --zero-sum makes the UDP checksum of every packet come out as 0, which has to be sent as 0xffff
  * (RFC 768, RFC 8200 section 8.1): whoever completes a checksum for the kernel has to know that.
@@ -55,6 +57,7 @@
 #define SOCKET_BUFFER (32 << 20)
 #define BURST         64
 #define GOODBYES      6
+#define LATE_NS       (20 * NS_PER_MS)
 
 #define NS_PER_S  INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
@@ -481,7 +484,7 @@ struct sender {
 static struct {
 	uint64_t blocked, errors;
 	int last_errno;
-	int64_t slipped_ns;
+	int64_t slipped_ns, largest_late_ns, stood_still_ns;
 } sending;
 
 static int
@@ -637,16 +640,28 @@ print_sent(const struct sender *s, uint32_t n, int64_t began_ns)
 		sum += s[i].seq;
 	printf("{\"role\":\"send\",\"at_ns\":%lld,\"run\":%u,\"sent\":%llu,\"blocked\":%llu,"
 	       "\"errors\":%llu,"
-	       "\"last_error\":\"%s\",\"slipped_ms\":%.3f,\"seconds\":%.3f,\"flows\":[",
+	       "\"last_error\":\"%s\",\"slipped_ms\":%.3f,\"largest_late_ms\":%.3f,"
+	       "\"stood_still_ms\":%.3f,\"seconds\":%.3f,\"flows\":[",
 		(long long)now_ns(), option.run, (unsigned long long)sum,
 		(unsigned long long)sending.blocked, (unsigned long long)sending.errors,
 		sending.last_errno == 0 ? "" : strerror(sending.last_errno),
-		(double)sending.slipped_ns / NS_PER_MS, (double)(now_ns() - began_ns) / NS_PER_S);
+		(double)sending.slipped_ns / NS_PER_MS, (double)sending.largest_late_ns / NS_PER_MS,
+		(double)sending.stood_still_ns / NS_PER_MS,
+		(double)(now_ns() - began_ns) / NS_PER_S);
 	for (uint32_t i = 0; i < n; i++)
 		printf("%s{\"flow\":%u,\"sent\":%llu}", i == 0 ? "" : ",", s[i].id,
 			(unsigned long long)s[i].seq);
 	printf("]}\n");
 	fflush(stdout);
+}
+
+static void
+note_waking(int64_t late_ns)
+{
+	if (late_ns > sending.largest_late_ns)
+		sending.largest_late_ns = late_ns;
+	if (late_ns > LATE_NS)
+		sending.stood_still_ns += late_ns;
 }
 
 static int
@@ -667,6 +682,7 @@ send_flows(void)
 		(option.seconds <= 0 ||
 			(double)(now_ns() - began_ns) / NS_PER_S < option.seconds)) {
 		sleep_until(due_ns);
+		note_waking(now_ns() - due_ns);
 		// A sender that was not given the processor catches up in small bursts only: a
 		// flood of its own making would say nothing about what is between the ends.
 		for (int i = 0; i < BURST && due_ns <= now_ns();
@@ -674,7 +690,7 @@ send_flows(void)
 			send_data(&s[turn]);
 			turn = (turn + 1) % option.flows;
 		}
-		if (now_ns() - due_ns > 20 * NS_PER_MS) {
+		if (now_ns() - due_ns > LATE_NS) {
 			sending.slipped_ns += now_ns() - due_ns;
 			due_ns = now_ns();
 		}
