@@ -217,9 +217,8 @@ create_workers(struct forwarder *f)
 
 	// Threads that share one core would spend more on waking one another than on packets.
 	f->is_one_thread = f->n_workers == 1 && f->setup->cores[0] < 0 && n_cores == 1;
-	// The worker, which inherits it, takes naps that are about as short as the usual slack.
-	if (f->is_one_thread)
-		prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
+	// Workers, which inherit it, take naps that are about as short as the usual slack.
+	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
 	random_bytes(cache_seed, sizeof(cache_seed));
 	for (unsigned i = 0; i < f->n_workers; i++) {
 		const struct worker_setup setup = {

@@ -21,7 +21,8 @@
 #include "lib/base/clock.h"
 
 #define SPIN_TSC 60000 /* about 20 us without a packet before a worker that spins sleeps */
-/* With I/O of its own, an adaptive worker collects packets that come faster than DENSE_PPS. */
+/* An adaptive worker that does not spin collects packets that come faster than DENSE_PPS: one with
+ * I/O of its own, or with link ports. */
 #define DENSE_PPS     20000
 #define WINDOW_NS     NS_PER_MS /* of measuring that */
 #define NAP_NS        60000
@@ -380,7 +381,7 @@ sleep_until_rung(struct worker_thread *t, struct pollfd fds[MAX_SLEEP_FDS], unsi
 	clear_bell(t);
 }
 
-/* ---- with I/O of its own ---- */
+/* ---- dense traffic ---- */
 
 static void
 measure_density(struct worker_thread *t, uint32_t n)
@@ -406,6 +407,8 @@ nap(struct worker_thread *t, uint64_t ns)
 	nanosleep(&moment, NULL);
 	quiescent_wake(t->setup.quiescent);
 }
+
+/* ---- with I/O of its own ---- */
 
 static void
 sleep_until_ready(struct worker_thread *t)
@@ -518,13 +521,18 @@ run_without_io(struct worker_thread *t)
 		uint64_t now = __rdtsc();
 
 		quiescent_round(t->setup.quiescent);
+		measure_density(t, n);
 		if (n > 0) {
 			c->busy_tsc += now - t->mark_tsc;
 			t->worked_tsc = now;
 		} else {
 			c->idle_tsc += now - t->mark_tsc;
 			if (t->setup.core < 0 && now - t->worked_tsc > spin_tsc) {
-				sleep_until_rung(t, fds, 0);
+				// As cards do that gather packets; the kernel's own queues do already.
+				if (t->is_dense && !t->setup.spins && net_of(t)->n_ports > 0)
+					nap(t, NAP_NS);
+				else
+					sleep_until_rung(t, fds, 0);
 				t->worked_tsc = __rdtsc(); // spin anew before the next sleep
 				c->idle_tsc += t->worked_tsc - now;
 				now = t->worked_tsc;

@@ -64,11 +64,10 @@ struct worker_thread {
 	_Atomic(struct flow_cache *) larger, smaller;
 	struct flow_cache *tended, *offered; /* the main thread's: what the worker has, and gets */
 	uint64_t n_pushed_out;               /* the same: when it looked last */
-	/* With I/O of its own */
-	bool has_io[WORKER_MAX_IO]; /* there may be something to receive */
-	bool is_dense;              /* packets come fast enough to be waited for together */
-	uint32_t n_window;          /* packets since */
+	bool is_dense;     /* packets come fast enough to be waited for together */
+	uint32_t n_window; /* packets since */
 	uint64_t window_ns;
+	bool has_io[WORKER_MAX_IO]; /* with I/O of its own: there may be something to receive */
 };
 
 /* Allocate and prepare; nothing runs yet.  0, -ENOMEM, or -errno of the eventfd. */
