@@ -18,7 +18,7 @@
 #include "lib/nat/nat_memory.h"
 #include "lib/policy/flow_table.h"
 
-#define FLOW_MEMORY_GROUPS 64 /* of 512 flows and 16 KiB */
+#define FLOW_MEMORY_GROUPS 256 /* of about 1,000 flows and 16 KiB each; sparse */
 
 struct flow_memory {
 	struct nat_memory nat;

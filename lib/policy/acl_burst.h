@@ -14,7 +14,7 @@
  *     inbound SYN, not cached                        70 to 222 (the walk along the rules: 841 to
  * 1967) inbound UDP, its verdict cached or flow open   70 to 95 inbound UDP, not cached 125 to 287
  *     outbound UDP of an open flow                   59
- *     outbound UDP that takes another flow's place   1500
+ *     outbound UDP that takes another flow's place   1500 in a table of one group
  *
  * Source: ../shared/protocol/peer.md section 9.1, items 7 and 8.
  * Owner:  each worker its verdict cache; table and flows are shared by all.

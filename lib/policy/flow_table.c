@@ -176,7 +176,8 @@ flows_in(struct flow_group *g, uint32_t bucket)
 }
 
 // Of n places from `first` on, the flow that was unused for longest; FLOW_PLACES: no flow is there.
-// A group is searched for every new flow once it is full, so without a branch for each place.
+// A group that is alone is searched for every new flow once it is full, so without a branch for
+// each place.
 static uint32_t
 find_oldest(struct flow_group *g, uint32_t first, uint32_t n)
 {
@@ -203,17 +204,28 @@ forget(struct flow_group *g, uint32_t place)
 		atomic_fetch_sub_explicit(&g->count, 1, memory_order_relaxed);
 }
 
-static void
-make_room(struct flow_group *g, const struct flow_id *id)
+static uint32_t
+find_oldest_of_two(struct flow_group *g, const struct flow_id *id)
 {
-	bool is_full = atomic_load_explicit(&g->count, memory_order_relaxed) >= FLOW_GROUP_FLOWS;
+	uint32_t first = find_oldest(g, id->buckets[0] * FLOW_WAYS, FLOW_WAYS);
+	uint32_t second = find_oldest(g, id->buckets[1] * FLOW_WAYS, FLOW_WAYS);
 
-	if (is_full)
+	if (first == FLOW_PLACES || second == FLOW_PLACES)
+		return first != FLOW_PLACES ? first : second;
+	return used_at(g, second) < used_at(g, first) ? second : first;
+}
+
+static void
+make_room(const struct flow_table *t, struct flow_group *g, const struct flow_id *id)
+{
+	bool is_alone = t->mask == 0;
+
+	if (is_alone && atomic_load_explicit(&g->count, memory_order_relaxed) >= FLOW_GROUP_FLOWS)
 		forget(g, find_oldest(g, 0, FLOW_PLACES));
-	// Both twice as full as the mean, though the less full is taken: not by chance.
+	// In a group that is alone both are twice as full as the mean then: not by chance.
 	else if (flows_in(g, id->buckets[0]) == FLOW_WAYS &&
 		 flows_in(g, id->buckets[1]) == FLOW_WAYS)
-		forget(g, find_oldest(g, id->buckets[0] * FLOW_WAYS, FLOW_WAYS));
+		forget(g, find_oldest_of_two(g, id));
 }
 
 bool
@@ -255,7 +267,7 @@ flow_table_open(struct flow_table *t, const struct flow_id *id)
 		touch(g, place);
 	// Others may take the place that was found; not for ever, as each of them then has one.
 	for (int tries = 0; !done && tries < 2 * FLOW_WAYS; tries++) {
-		make_room(g, id);
+		make_room(t, g, id);
 		done = insert(g, id);
 	}
 }

@@ -3,9 +3,12 @@
  * Flows that outbound packets have opened: answers to them are let in without a rule, and go on
  * being so when the rules change.  UDP and SCTP only.
  *
- * Source: ../shared/protocol/peer.md section 9.4.  As there, no flow times out: each group
- * remembers the 512 used last, and a table of one group does what the reference does, which
- * remembers 512 in all.  A gateway may have more groups; a hash decides to which a flow belongs.
+ * Source: ../shared/protocol/peer.md section 9.4.  As there, no flow times out.  A table of one
+ *         group does what the reference does, which remembers the 512 used last.  A gateway may
+ *         have more groups; a hash decides to which a flow belongs.  A group of several remembers
+ *         as many as it has places for, about, and forgets when both buckets of a new flow are
+ *         full: of the flows there, the one unused for longest.  So a new flow costs the same
+ *         however many there are.
  * Owner:  whoever made it; one for normal peers, one for jailed ones.
  * Thread: any number of workers at a time, as the answer may come to another worker than the one
  *         that sent the question.  Nobody waits: a flow is one atomic word, a keyed hash of 64
@@ -22,9 +25,9 @@
 
 #include "lib/policy/acl_packet.h"
 
-#define FLOW_GROUP_FLOWS 512 /* remembered by a group */
+#define FLOW_GROUP_FLOWS 512 /* remembered by a group that is alone */
 #define FLOW_WAYS        8   /* places in a bucket: one cache line of tags */
-#define FLOW_BUCKETS     128 /* of a group: twice the places it needs, for the less full of two */
+#define FLOW_BUCKETS     128 /* of a group: a flow takes a place in the less full of two */
 #define FLOW_PLACES      (FLOW_WAYS * FLOW_BUCKETS)
 #define FLOW_MAX_GROUPS  4096
 
@@ -77,7 +80,7 @@ struct flow_id flow_table_outbound(const struct flow_table *t, const struct acl_
 
 /* Whether the flow is remembered; if so, it is now the one used last. */
 bool flow_table_is_open(struct flow_table *t, const struct flow_id *id);
-/* Remember the flow as the one used last; a full group forgets the one unused for longest. */
+/* Remember the flow as the one used last; what is full forgets the one unused for longest. */
 void flow_table_open(struct flow_table *t, const struct flow_id *id);
 
 #endif

@@ -191,6 +191,38 @@ many_groups(void)
 	tap_int(flow_table_create(FLOW_MAX_GROUPS + 1, key, &t), -E2BIG, "5000 groups are refused");
 }
 
+// More flows than there are places: nearly every place is used, and of those that compete the one
+// unused for longest goes.
+static void
+full_groups(void)
+{
+	const uint32_t places = 4 * FLOW_PLACES, n = 4 * places;
+	struct flow_table *t = create(4);
+	uint32_t counted = 0, open = 0, busy = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		open_number(t, i);
+		if (i % 16 == 0)
+			for (uint32_t k = 0; k < 16; k++)
+				(void)is_open_number(t, k);
+	}
+	for (uint32_t k = 0; k < 16; k++)
+		busy += is_open_number(t, k);
+	for (uint32_t i = 0; i < n; i++)
+		open += is_open_number(t, i);
+	for (uint32_t g = 0; g < 4; g++)
+		counted += t->groups[g].count;
+	tap_int(busy, 16, "flows in use are never forgotten");
+	tap_ok(open > places / 20 * 19 && open <= places, "%u of %u places are used", open, places);
+	tap_int(counted, open, "and counted");
+	open = 0;
+	for (uint32_t i = n - places / 2; i < n; i++)
+		open += is_open_number(t, i);
+	tap_ok(open > places / 2 / 100 * 99, "%u of the last %u flows are remembered", open,
+		places / 2);
+	flow_table_destroy(t);
+}
+
 struct share {
 	struct flow_table *t;
 	uint32_t first, lost;
@@ -245,6 +277,7 @@ main(void)
 	naive_twin(600, 3);
 	naive_twin(3000, 4);
 	many_groups();
+	full_groups();
 	threads();
 	return tap_done();
 }
