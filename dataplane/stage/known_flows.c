@@ -67,6 +67,13 @@ read_keys(struct worker *w, struct burst *b, uint8_t kind, uint32_t ifindex)
 	return true;
 }
 
+// NULL: its flow has no entry, nor will it get one.
+static const struct flow_key *
+key_of(const struct worker *w, const struct pkt *p)
+{
+	return p->flow_key != 0 ? &w->flow_cache->keys[p->flow_key - 1] : NULL;
+}
+
 // An entry that may be used for this packet, or NULL.
 [[gnu::always_inline]] static inline struct flow_entry *
 find(struct flow_cache *c,
@@ -179,9 +186,9 @@ learn_flows_inbound(struct worker *w)
 		return;
 	for (uint32_t i = n; i < b->n; i++) {
 		const struct pkt *p = b->pkt[i];
-		const struct flow_key *key = &w->flow_cache->keys[p->flow_key - 1];
+		const struct flow_key *key = key_of(w, p);
 
-		if (p->flow_key == 0 || !key->is_ordinary || (p->flags & PKT_TO_CUT) != 0)
+		if (key == NULL || !key->is_ordinary || (p->flags & PKT_TO_CUT) != 0)
 			continue;
 		flow_cache_learn(w->flow_cache, key, p->data, w->now_ns, p->route, p->neighbour,
 			w->net->routes[p->route].mtu);
@@ -235,9 +242,9 @@ learn_flows_outbound(struct worker *w, const struct burst *b)
 		return;
 	for (uint32_t i = 0; i < b->n; i++) {
 		const struct pkt *p = b->pkt[i];
-		const struct flow_key *key = &w->flow_cache->keys[p->flow_key - 1];
+		const struct flow_key *key = key_of(w, p);
 
-		if (p->flow_key == 0 || !key->is_ordinary || (p->flags & PKT_TO_CUT) != 0)
+		if (key == NULL || !key->is_ordinary || (p->flags & PKT_TO_CUT) != 0)
 			continue;
 		flow_cache_learn(
 			w->flow_cache, key, p->data, w->now_ns, p->peer, 0, w->tables->mtu);
