@@ -111,7 +111,8 @@ def ready_site(options, name, kind, second=False):
         if second:
             site.peer(kind)
         site.start()
-        p.host.ping_until(lab.LAN_HOST[0], 10)
+        for address in lab.LAN_HOST:  # what comes before a worker knows whose MAC that is gets dropped
+            p.host.ping_until(address, 10)
     except BaseException:
         site.close()
         raise
