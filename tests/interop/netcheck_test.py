@@ -198,7 +198,7 @@ def check_protocol(net, tap, name, *words, seconds=10):
 def given_back(net, tap, name, p):
     p.stop()
     try:
-        lab.wait_for(lambda: not net.mappings(), 5, "the mapping's end")
+        lab.wait_for(lambda: not net.mappings(), 20, "the mapping's end")
     except lab.LabError:
         pass
     tap.ok(not net.mappings(), f"port mapping: {name}: it is given back", f"{net.mappings()}\n{p.lines()}")

@@ -64,7 +64,7 @@ def installed(options, tap):
     return there
 
 
-def reach_lan(p, seconds=10):
+def reach_lan(p, seconds=30):
     """By both families: a worker that sends to the LAN itself drops what comes before it knows whose MAC that is."""
     for address in lab.LAN_HOST:
         p.host.ping_until(address, seconds)
@@ -152,7 +152,7 @@ def new_place(site, p):
     return move
 
 
-def sent_to(site, p, address, seconds=10):
+def sent_to(site, p, address, seconds=30):
     """Waits until the gateway sends to the peer at this address."""
     lab.wait_for(lambda: (site.gateway.endpoint_of(p) or "").strip("[").startswith(address), seconds,
                  lambda: f"endpoint {address} for {p.name}, it is {site.gateway.endpoint_of(p)}")
@@ -173,7 +173,7 @@ def roam(case, site, p):
     traffic = lab.peer_lan_traffic(site, p, rate=200, flows=2, name=p.name + "hard")
     time.sleep(1)
     p.wg.set("listen-port", 40000 + p.number)
-    lab.wait_for(lambda: (site.gateway.endpoint_of(p) or "").endswith(f":{40000 + p.number}"), 5,
+    lab.wait_for(lambda: (site.gateway.endpoint_of(p) or "").endswith(f":{40000 + p.number}"), 20,
                  "the new port as endpoint")
     time.sleep(1)
     results = traffic.stop()
@@ -297,7 +297,7 @@ def ping_says(host, to, options, wanted_text, case, what):
 def mss_of(case, site, server, device, addresses, client, what, limit):
     """A TCP connection from `client` to `server`: the MSS in the SYN as the server sees it."""
     sniffer = server.spawn([sys.executable, os.path.join(TOOL, "synmss.py"), device, "20"], "synmss", capture=True)
-    lab.wait_for(lambda: "listening" in sniffer.text(), 5, "synmss")
+    lab.wait_for(lambda: "listening" in sniffer.text(), 20, "synmss")
     for address, (version, most) in zip(addresses, limit):
         host = f"[{address}]" if version == 6 else address
         client.try_run(f"curl -s -m 2 http://{host}:9/")

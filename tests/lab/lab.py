@@ -326,7 +326,8 @@ class Drops:
 
 
 class Watch:
-    """What a counter has counted since, and no other flow has claimed."""
+    """What a counter has counted since, and no flow has claimed.  Flows that run together share one: of two that began one
+    after the other, the later could not tell which claims are for drops before its own time."""
 
     def __init__(self, drops):
         self.drops, self.before, self.claimed = drops, drops.read(), drops.claimed
@@ -554,7 +555,7 @@ class StockWireguard:
         self.process = self.host.spawn(f"{program} -f {more} {self.device}", self.kind, env=env)
         control = f"/var/run/wireguard/{self.device}.sock"
         wait_for(lambda: os.path.exists(control) or not self.process.alive(), 10, f"{self.kind} on {self.host.name}")
-        wait_for(lambda: subprocess.run(["wg", "show", self.device], capture_output=True).returncode == 0, 5,
+        wait_for(lambda: subprocess.run(["wg", "show", self.device], capture_output=True).returncode == 0, 20,
                  lambda: f"{self.kind} on {self.host.name}: {self.process.tail()}")
         for address in addresses:
             self.host.ip(f"addr add {address} dev {self.device}" + (" nodad" if ":" in address else ""))
@@ -568,19 +569,28 @@ class StockWireguard:
         path = write_secret(os.path.join(self.lab.dir, f"{self.device}.{name}"), value)
         self.set(*before, name, path)
 
-    def dump(self):
-        """{public key: {endpoint or None, handshake (seconds since 1970, 0: never), rx, tx}}"""
-        found, now, peer = {}, time.time(), None
+    def ask(self):
+        """(what the control socket says, when)"""
+        text, began = b"", time.time()
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(5)
             s.connect(f"/var/run/wireguard/{self.device}.sock")
             s.sendall(b"get=1\n\n")
-            text = b""
             while not text.endswith(b"\n\n"):
                 more = s.recv(65536)
                 if not more:
                     break
                 text += more
+        return text, began
+
+    def dump(self):
+        """{public key: {endpoint or None, handshake (seconds since 1970, 0: never), rx, tx}}"""
+        found, peer = {}, None
+        # Ages are worth nothing where the machine stood still between question and answer.
+        for _ in range(20):
+            text, now = self.ask()
+            if time.time() - now < 0.1:
+                break
         for line in text.decode().splitlines():
             key, _, value = line.partition("=")
             if key == "public_key":
@@ -994,9 +1004,9 @@ class Flow:
 
     run_number = 0
 
-    def __init__(self, source, sink, to, rate, flows, size, seconds=None, name="flow", more=(), via=(), drops=()):
+    def __init__(self, source, sink, to, rate, flows, size, seconds=None, name="flow", more=(), via=(), drops=(), watches=None):
         """via: hosts in between whose stock programs lose what finds their sockets and queues full
-        drops: more counters of what others dropped on the way"""
+        drops: more counters of what others dropped on the way; watches: {Drops: Watch} of flows that run together"""
         lab = source.lab
         with lab.lock:
             Flow.run_number += 1
@@ -1007,13 +1017,10 @@ class Flow:
             raise LabError("no seqflow found: give --tools DIR or SLUICE_TOOLS")
         self.name, self.lab = name, lab
         self.rate = rate / getattr(lab.options, "slow", 1)
-        # What leaves a tunnel passes the sockets of its program, what enters one the device's queue.
-        self.own = Watch(sink.sockets_drop)
-        self.foreign = [Watch(h.sockets_drop) for h in dict.fromkeys((sink, *via)) if h.has_stock_wireguard]
-        self.foreign += [Watch(d) for h in dict.fromkeys((source, *via)) for d in h.sends_drop]
-        self.foreign += [Watch(d) for d in drops]
+        watches = {} if watches is None else watches
+        self.own, *self.foreign = [watches.get(d) or Watch(d) for d in (sink.sockets_drop, *Flow.on_the_way(source, sink, via), *drops)]
         self.sink = sink.spawn([tool, "recv", "--port", str(port), "--flows", str(flows)], f"{name}-recv", capture=True)
-        wait_for(lambda: "listening" in self.sink.tail(), 5, "seqflow recv")
+        wait_for(lambda: "listening" in self.sink.tail(), 20, "seqflow recv")
         words = [tool, "send", "--port", str(port), "--rate", f"{self.rate:g}", "--flows", str(flows), "--size", str(size),
                  "--run", str(run)]
         words += more
@@ -1026,12 +1033,18 @@ class Flow:
             words += ["--seconds", str(seconds)]
         self.source = source.spawn(words, f"{name}-send", capture=True)
 
+    @staticmethod
+    def on_the_way(source, sink, via):
+        """What leaves a tunnel passes the sockets of its program, what enters one the device's queue."""
+        return ([h.sockets_drop for h in dict.fromkeys((sink, *via)) if h.has_stock_wireguard] +
+                [d for h in dict.fromkeys((source, *via)) for d in h.sends_drop])
+
     def state(self):
         """What the sink has seen so far."""
         # Whole lines only: a long one comes in pieces.
         before = self.sink.text().count("\n")
         self.sink.signal(signal.SIGUSR1)
-        wait_for(lambda: self.sink.text().count("\n") > before, 5, "state of seqflow")
+        wait_for(lambda: self.sink.text().count("\n") > before, 20, "state of seqflow")
         return json.loads(self.sink.text().splitlines()[before])
 
     def stop(self, patience=3):
@@ -1110,8 +1123,10 @@ class Traffic:
     """Both directions between two hosts, v4 and v6 in each."""
 
     def __init__(self, a, a_addresses, b, b_addresses, rate=1000, flows=4, size=200, seconds=None, name="", via=(), drops=()):
-        self.flows = [Flow(a, b, b_addresses, rate, flows, size, seconds, f"{name}up", via=via, drops=drops),
-                      Flow(b, a, a_addresses, rate, flows, size, seconds, f"{name}down", via=via, drops=drops)]
+        watched = {*Flow.on_the_way(a, b, via), *Flow.on_the_way(b, a, via), a.sockets_drop, b.sockets_drop, *drops}
+        more = {"via": via, "drops": drops, "watches": {d: Watch(d) for d in watched}}
+        self.flows = [Flow(a, b, b_addresses, rate, flows, size, seconds, f"{name}up", **more),
+                      Flow(b, a, a_addresses, rate, flows, size, seconds, f"{name}down", **more)]
 
     def stop(self, patience=3):
         for f in self.flows:
@@ -1145,14 +1160,14 @@ class Recorder:
         if save:
             words += ["--save", save, "--save-max", str(save_max)]
         self.process = site.wan.spawn(words, name, capture=True)
-        wait_for(lambda: "listening" in self.process.tail() or not self.process.alive(), 5, "wgrecord")
+        wait_for(lambda: "listening" in self.process.tail() or not self.process.alive(), 20, "wgrecord")
         if not self.process.alive():
             raise LabError(f"wgrecord: {self.process.tail()}")
 
     def state(self):
         before = len(self.process.text().splitlines())
         self.process.signal(signal.SIGUSR1)
-        wait_for(lambda: len(self.process.text().splitlines()) > before, 5, "state of wgrecord")
+        wait_for(lambda: len(self.process.text().splitlines()) > before, 20, "state of wgrecord")
         return Recording(json.loads(self.process.text().splitlines()[-1]))
 
     def stop(self):

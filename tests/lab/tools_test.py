@@ -48,7 +48,7 @@ def flow_through_relay(site, faults, count=100):
     to, via = site.lab.next_port(), site.lab.next_port()
     sink = h.spawn([seqflow, "recv", "--port", str(to), "--flows", "1"], "recv", capture=True)
     relay = h.spawn([sys.executable, "-c", RELAY, str(via), str(to), json.dumps(faults)], "relay", capture=True)
-    lab.wait_for(lambda: "listening" in relay.text() and "listening" in sink.tail(), 5, "relay and receiver")
+    lab.wait_for(lambda: "listening" in relay.text() and "listening" in sink.tail(), 20, "relay and receiver")
     source = h.spawn([seqflow, "send", "--to", "127.0.0.1", "--port", str(via), "--rate", "1000", "--count", str(count)],
                      "send", capture=True)
     source.wait(10)
@@ -74,7 +74,7 @@ def seqflow(tap, site):
 
     port = site.lab.next_port()
     sink = site.b.spawn([site.lab.programs.seqflow, "recv", "--port", str(port), "--flows", "1"], "recv", capture=True)
-    lab.wait_for(lambda: "listening" in sink.tail(), 5, "receiver")
+    lab.wait_for(lambda: "listening" in sink.tail(), 20, "receiver")
     source = site.a.spawn([site.lab.programs.seqflow, "send", "--to", B[0], "--port", str(port), "--rate", "1000"], "send",
                           capture=True)
     time.sleep(0.5)
@@ -91,7 +91,7 @@ def seqflow(tap, site):
 
     # A receiver that does not read: what its socket drops is its own.
     sink = site.b.spawn([site.lab.programs.seqflow, "recv", "--port", str(port), "--flows", "1"], "recv", capture=True)
-    lab.wait_for(lambda: "listening" in sink.tail(), 5, "receiver")
+    lab.wait_for(lambda: "listening" in sink.tail(), 20, "receiver")
     sink.signal(signal.SIGSTOP)
     source = site.a.spawn([site.lab.programs.seqflow, "send", "--to", B[0], "--port", str(port), "--rate", "30000", "--size",
                            "1400", "--count", "60000"], "send", capture=True)
@@ -174,7 +174,7 @@ def recorded(site, packets):
     """What wgrecord says about packets (destination, bytes[, segment size]) that pass."""
     words = [site.lab.programs.wgrecord, "eth0", "--inner", "10.99.0.0/16", "--inner", "fd99::/64"]
     recorder = site.b.spawn(words, "wgrecord", capture=True)
-    lab.wait_for(lambda: "listening" in recorder.tail(), 5, "wgrecord")
+    lab.wait_for(lambda: "listening" in recorder.tail(), 20, "wgrecord")
     plan = [(to, rest[0] if rest else 0, data.hex()) for to, data, *rest in packets]
     site.a.run([sys.executable, "-c", SEND, json.dumps(plan)])
     time.sleep(0.1)
@@ -201,7 +201,7 @@ def wgrecord(tap, site):
     # Data flows a to b; its index was offered by b.  The second offer makes another session of the same number.
     words = [site.lab.programs.wgrecord, "eth0", "--inner", "10.99.0.0/16"]
     recorder = site.b.spawn(words, "wgrecord", capture=True)
-    lab.wait_for(lambda: "listening" in recorder.tail(), 5, "wgrecord")
+    lab.wait_for(lambda: "listening" in recorder.tail(), 20, "wgrecord")
 
     def say(host, target, data):
         host.run([sys.executable, "-c", SEND, json.dumps([(target, 0, data.hex())])])
@@ -229,7 +229,7 @@ def wgrecord(tap, site):
 def stated(recorder):
     before = len(recorder.text().splitlines())
     recorder.signal(signal.SIGUSR1)
-    lab.wait_for(lambda: len(recorder.text().splitlines()) > before, 5, "state of wgrecord")
+    lab.wait_for(lambda: len(recorder.text().splitlines()) > before, 20, "state of wgrecord")
     return recorder
 
 
