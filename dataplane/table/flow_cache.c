@@ -51,26 +51,43 @@ flow_cache_is_crowded(const struct flow_cache *c, uint64_t *n_before)
 	return since > 2 * ((uint64_t)c->mask + 1) / CROWDED;
 }
 
+static bool
+is_in_use(const struct flow_cache *c, const struct flow_entry *e, uint64_t now_ns)
+{
+	return e->kind != FLOW_NONE && e->kind != FLOW_REST && flow_entry_holds(c, e, now_ns);
+}
+
+static void
+count_pushed_out(struct flow_cache *c, uint64_t n)
+{
+	if (n > 0)
+		atomic_store_explicit(&c->n_pushed_out,
+			atomic_load_explicit(&c->n_pushed_out, memory_order_relaxed) + n,
+			memory_order_relaxed);
+}
+
 // A place in the bucket: its own, one that is free, or the one used longer ago.
 static struct flow_entry *
 choose(struct flow_cache *c, union flow_bucket *b, const struct flow_key *key, uint64_t now_ns)
 {
-	struct flow_entry *e = flow_cache_find(c, key);
+	bool is_v6 = (key->kind & FLOW_IS_V6) != 0;
 	bool is_first_free = !flow_entry_holds(c, &b->entry[0], now_ns);
+	struct flow_entry *e = flow_cache_find(c, key);
+	uint64_t n;
 
 	if (e != NULL)
 		return e;
-	if ((key->kind & FLOW_IS_V6) != 0 || is_first_free || b->entry[1].kind == FLOW_REST)
+	if (is_v6 || is_first_free || b->entry[1].kind == FLOW_REST)
 		e = &b->entry[0];
 	else if (!flow_entry_holds(c, &b->entry[1], now_ns) ||
 		 b->entry[1].until_ns < b->entry[0].until_ns)
 		e = &b->entry[1];
 	else
 		e = &b->entry[0];
-	if (e->kind != FLOW_NONE && e->kind != FLOW_REST && flow_entry_holds(c, e, now_ns))
-		atomic_store_explicit(&c->n_pushed_out,
-			atomic_load_explicit(&c->n_pushed_out, memory_order_relaxed) + 1,
-			memory_order_relaxed);
+	n = is_in_use(c, e, now_ns);
+	if (is_v6) // both lines
+		n += is_in_use(c, &b->entry[1], now_ns);
+	count_pushed_out(c, n);
 	return e;
 }
 
