@@ -37,7 +37,7 @@ class Sight:
     def __init__(self, site):
         self.process = site.wan.spawn([sys.executable, os.path.join(TOOL, "handshakes.py"), "to-gw"], "handshakes",
                                       capture=True)
-        lab.wait_for(lambda: "listening" in self.process.text(), 5, "handshakes.py")
+        lab.wait_for(lambda: "listening" in self.process.text(), 20, "handshakes.py")
         self.file = open(self.process.out)
 
     def wait(self, seconds):
