@@ -209,12 +209,13 @@ static const struct {
 	uint8_t protocol; // 0: any
 	bool only_v4, only_from_peer;
 	uint8_t flags, ttl, inner_ecn, outer_ecn;
-	bool no_checksum, full_checksum, no_payload, mss;
+	bool no_checksum, full_checksum, no_payload, is_longest, mss;
 } fit[] = {
 	{ .what = "as all are" },
 	{ .what = "no checksum", .protocol = IP_PROTOCOL_UDP, .no_checksum = true },
 	{ .what = "a checksum of ones", .protocol = IP_PROTOCOL_UDP, .full_checksum = true },
 	{ .what = "nothing in it", .no_payload = true },
+	{ .what = "as long as may be", .is_longest = true },
 	{ .what = "PSH and URG", .protocol = IP_PROTOCOL_TCP, .flags = ACK | 0x28 },
 	{ .what = "ECE and CWR", .protocol = IP_PROTOCOL_TCP, .flags = ACK | 0xc0 },
 	{ .what = "an MSS without SYN", .protocol = IP_PROTOCOL_TCP, .mss = true },
@@ -245,11 +246,14 @@ static void
 push_fit(const struct flow *f, size_t i)
 {
 	struct packet p;
-	uint32_t header = f->protocol == IP_PROTOCOL_TCP ? 20 : 8;
+	uint32_t header = f->protocol == IP_PROTOCOL_TCP ? 20 : 8, len = 300;
 	bool is_v6 = strchr(f->src, ':') != NULL;
 
-	make(&p, f, fit[i].no_payload ? (is_v6 ? 40 : 20) + header : 300,
-		fit[i].ttl != 0 ? fit[i].ttl : 64);
+	if (fit[i].no_payload)
+		len = (is_v6 ? 40 : 20) + header;
+	if (fit[i].is_longest)
+		len = f->is_from_peer ? 1500 : TWINS_MTU;
+	make(&p, f, len, fit[i].ttl != 0 ? fit[i].ttl : 64);
 	set_ecn(&p, fit[i].inner_ecn);
 	if (fit[i].flags != 0)
 		p.data[p.l4 + 13] = fit[i].flags;
@@ -296,10 +300,8 @@ enum oddity {
 	OF_OPTIONS,
 	OF_EXTENSION,
 	OF_ECN,
-	OF_PROTOCOL,
 };
 
-// n_out: what leaves of it, errors to its sender included; 255: whatever leaves the other one.
 static const struct {
 	const char *what;
 	enum oddity oddity;
@@ -720,6 +722,32 @@ test_lease(void)
 	tap_ok(fine && come_out(1, 1), "a lease is over when it is, and is renewed");
 }
 
+// In each burst is one that must be learnt.
+static void
+test_lease_in_company(void)
+{
+	const struct flow *f = &flows[0], *out = &flows[6];
+	struct flow young = flows[1], young_out = flows[7];
+	uint32_t n_short = 0;
+	bool fine = true;
+
+	twins_advance(&t, FLOW_CACHE_LEASE_NS);
+	for (unsigned i = 0; i < 40; i++) {
+		push_plain(f);
+		push_plain(out);
+		young.src_port++;
+		young_out.src_port++;
+		push_plain(&young);
+		push_plain(&young_out);
+		twins_run(&t);
+		n_short += (uint32_t)twins_known(&t);
+		fine &= twins_agree(&t);
+		twins_advance(&t, NS_PER_S);
+	}
+	tap_ok(fine, "known ones and young ones in one burst");
+	tap_int(n_short, 60, "a short way does not renew the lease: one in four goes the long way");
+}
+
 static uint32_t
 n_flows(void)
 {
@@ -769,6 +797,49 @@ test_timeouts(void)
 	twins_run(&t);
 	twins_known(&t);
 	tap_ok(twins_agree(&t), "... and what comes then is judged anew");
+	t.net->nat = 0;
+	twins_say(&t);
+}
+
+static void
+push_flags(const struct flow *f, uint8_t flags)
+{
+	struct packet p;
+
+	make(&p, f, 100, 64);
+	p.data[p.l4 + 13] = flags;
+	fill_checksums(&p);
+	push(&p, f, 0);
+	twins_run(&t);
+}
+
+// Translation has to see each step of a connection: one that stands lives for hours.
+static void
+test_handshake(void)
+{
+	const struct flow f = { true, 0, 0, IP_PROTOCOL_TCP, "100.64.0.2", "192.168.77.5", 61030,
+		443 };
+	const struct flow answer = { false, 0, 0, IP_PROTOCOL_TCP, "192.168.77.5", "192.168.77.1",
+		443, 61030 };
+
+	t.net->nat = SHM_NAT_V4;
+	twins_say(&t);
+	twins_advance(&t, 10000 * NS_PER_S);
+	push_flags(&f, SYN);
+	push_flags(&answer, SYN | ACK);
+	push_flags(&f, ACK);
+	(void)twins_known(&t);
+	tap_ok(twins_agree(&t), "a handshake");
+	twins_advance(&t, 1000 * NS_PER_S);
+	tap_int(n_flows(), 1, "a connection that was idle since is there");
+	tap_ok(is_learnt(&f) && is_learnt(&answer), "... and known once it is used");
+	push_flags(&f, FIN | ACK);
+	push_flags(&answer, FIN | ACK);
+	push_flags(&f, ACK);
+	(void)twins_known(&t);
+	tap_ok(twins_agree(&t), "its end");
+	twins_advance(&t, 300 * NS_PER_S);
+	tap_int(n_flows(), 0, "ended by both sides, it goes soon");
 	t.net->nat = 0;
 	twins_say(&t);
 }
@@ -879,7 +950,9 @@ main(void)
 	test_peer_changes();
 	test_nat_changes();
 	test_lease();
+	test_lease_in_company();
 	test_timeouts();
+	test_handshake();
 	test_order();
 	test_spoofed();
 	twins_destroy(&t);
