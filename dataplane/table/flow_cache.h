@@ -10,7 +10,7 @@
  * packet opened in the filter may be forgotten there up to a lease before its answers are refused.
  *
  * Who has an entry: TCP without SYN, FIN or RST, and UDP; whole packets, without options or
- * extension headers.
+ * extension headers.  Not what a mapping of lib/nat lets in of no flow: it keeps nothing alive.
  *
  * Layout: buckets of two lines, with two IPv4 flows or one IPv6 flow.
  * Owner:  one worker's, but for flow_cache_create(), _destroy() and _is_crowded().

@@ -801,6 +801,47 @@ test_timeouts(void)
 	twins_say(&t);
 }
 
+// Strangers are let in by a mapping, which lives as long as its owner's flows.
+static void
+test_port_of_another(void)
+{
+	const struct flow first = { true, 0, 0, IP_PROTOCOL_UDP, "100.64.0.2", "192.168.77.5",
+		61005, 53 };
+	const struct flow second = { true, 1, 0, IP_PROTOCOL_UDP, "10.3.0.1", "192.168.77.6", 61005,
+		53 };
+	const struct flow stranger = { false, 0, 0, IP_PROTOCOL_UDP, "192.168.77.6", "192.168.77.1",
+		53, 61005 };
+	uint32_t n_known = 0;
+	bool fine = true;
+
+	t.net->nat = SHM_NAT_V4;
+	twins_say(&t);
+	for (unsigned early = 0; early < 4; early++) {
+		twins_advance(&t, 10000 * NS_PER_S);
+		push_plain(&first);
+		fine &= come_out(1, 0);
+		twins_advance(&t, early * NS_PER_S);
+		for (unsigned s = 0; s == 0 || n_flows() > 0; s++) {
+			push_plain(&stranger);
+			twins_run(&t);
+			n_known += (uint32_t)twins_known(&t);
+			fine &= twins_agree(&t);
+			twins_advance(&t, NS_PER_S);
+		}
+		push_plain(&second);
+		fine &= come_out(1, 0);
+		push_plain(&stranger);
+		twins_run(&t);
+		fine &= t.n_out[CACHED] == 1 && t.out[CACHED][0].place == TWINS_PEER + 1;
+		n_known += (uint32_t)twins_known(&t);
+		fine &= twins_agree(&t);
+	}
+	tap_ok(fine && n_known == 0, "what a mapping alone lets in has no short way: its port may "
+	                             "be another peer's next");
+	t.net->nat = 0;
+	twins_say(&t);
+}
+
 static void
 push_flags(const struct flow *f, uint8_t flags)
 {
@@ -952,6 +993,7 @@ main(void)
 	test_lease();
 	test_lease_in_company();
 	test_timeouts();
+	test_port_of_another();
 	test_handshake();
 	test_order();
 	test_spoofed();
