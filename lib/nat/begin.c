@@ -124,6 +124,10 @@ nat_begin_plain(struct nat *nat,
 		.stamp = stamp,
 	};
 
+	// Looked at first, because a row that is made in vain is used up until the sweep comes.
+	if (nat_find_flow(nat, NAT_INSIDE, look->key,
+		    nat_hash(nat->secret, NAT_INSIDE, look->key)) != NULL)
+		return NAT_UNTOUCHED; // translated: whoever came first stays
 	if (atomic_load_explicit(&nat->n_unanswered, memory_order_relaxed) >= MAX_UNANSWERED)
 		return NAT_DROP_FULL;
 	for (int i = 0; i < TRIES; i++) {
