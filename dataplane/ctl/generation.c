@@ -367,6 +367,7 @@ generation_commit(struct apply *a, uint64_t generation)
 	struct shm_applied_half *old = half(a, true), *next = half(a, false);
 	struct shm_state *state = a->sessions.state;
 	struct tables *tables;
+	bool raises_shields;
 	uint32_t refusal;
 
 	if (a->open_generation == 0 || generation != a->open_generation || generation == 0)
@@ -385,10 +386,15 @@ generation_commit(struct apply *a, uint64_t generation)
 	// Before the new tables: they may give a peer's number to somebody else.  A death from here
 	// to the flip costs those peers their sessions, nothing more.
 	unlink_sessions(a, old, next);
+	raises_shields = old->settings.filter != SHM_FILTER_SHIELDS_UP &&
+	                 next->settings.filter == SHM_FILTER_SHIELDS_UP;
+	// By the new tables no worker may find a flow and remember it; by the old ones some may
+	// have been opened meanwhile.
+	if (raises_shields)
+		flow_table_clear(a->flows);
 	publish(a, next, tables);
 	next->generation = generation;
-	if (old->settings.filter != SHM_FILTER_SHIELDS_UP &&
-		next->settings.filter == SHM_FILTER_SHIELDS_UP)
+	if (raises_shields)
 		flow_table_clear(a->flows);
 	old->leaving = 1; // a death from the flip on: generation_finish_commit()
 	atomic_store_explicit(&state->applied_which,
