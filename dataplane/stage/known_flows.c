@@ -115,19 +115,6 @@ rewrite(const struct flow_entry *e, uint8_t *p, const struct ip_view *v, bool is
 
 /* ---- from the tunnel ---- */
 
-// RFC 6040, as in route_inner.c; what must be dropped is dropped there.
-static bool
-carry_ecn(struct pkt *p, const struct ip_view *v)
-{
-	uint8_t ecn = ecn_decapsulate(v->ecn, p->outer_ecn);
-
-	if (ecn == ECN_DROP)
-		return false;
-	if (ecn != v->ecn)
-		ip_set_ecn(p->data, ecn);
-	return true;
-}
-
 // False: for the long way, with those behind it.
 [[gnu::always_inline]] static inline bool
 can_leave(const struct worker *w, struct flow_entry *e, struct pkt *p, const struct ip_view *v)
@@ -136,7 +123,7 @@ can_leave(const struct worker *w, struct flow_entry *e, struct pkt *p, const str
 		&w->sessions.state->neighbours[e->neighbour].word, memory_order_relaxed);
 
 	if (__builtin_expect(net_neighbour_state(word) == SHM_NEIGHBOUR_REACHABLE, 1) &&
-		(p->outer_ecn == 0 || carry_ecn(p, v)))
+		(p->outer_ecn == 0 || ip_carry_ecn(p->data, v->ecn, p->outer_ecn)))
 		return true;
 	e->until_ns = 0;
 	return false;

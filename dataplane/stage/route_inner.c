@@ -9,19 +9,6 @@
 #include "lib/net/mss.h"
 #include "lib/net/ttl.h"
 
-// RFC 6040: congestion met by the outer packet is carried inside.  False: it must be dropped.
-static bool
-carry_ecn(struct pkt *p, const struct ip_view *v)
-{
-	uint8_t ecn = ecn_decapsulate(v->ecn, p->outer_ecn);
-
-	if (ecn == ECN_DROP)
-		return false;
-	if (ecn != v->ecn)
-		ip_set_ecn(p->data, ecn);
-	return true;
-}
-
 // Peer to peer: we are the router, so TTL and MTU are ours to judge.
 static void
 forward_to_peer(struct worker *w, struct pkt *p, const struct ip_view *v)
@@ -51,7 +38,7 @@ route_inner(struct worker *w, struct burst *b)
 		const struct ip_view *v = &b->view[i];
 		uint32_t to;
 
-		if (p->outer_ecn != 0 && !carry_ecn(p, v)) {
+		if (p->outer_ecn != 0 && !ip_carry_ecn(p->data, v->ecn, p->outer_ecn)) {
 			drop(w, p, DROP_ECN);
 			continue;
 		}

@@ -8,6 +8,7 @@
 #ifndef LIB_NET_ECN_H
 #define LIB_NET_ECN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/net/checksum.h"
@@ -63,6 +64,22 @@ ip_set_ecn(uint8_t *p, uint8_t ecn)
 		return;
 	store_be16(p, new_word);
 	checksum_update16(p + 10, old_word, new_word);
+}
+
+/*
+ * Congestion met by the outer packet is carried into the inner one, of which p is the header and
+ * `inner` the code point.  False: it must be dropped, and is as it was.
+ */
+[[nodiscard]] static inline bool
+ip_carry_ecn(uint8_t *p, uint8_t inner, uint8_t outer)
+{
+	uint8_t ecn = ecn_decapsulate(inner, outer);
+
+	if (ecn == ECN_DROP)
+		return false;
+	if (ecn != inner)
+		ip_set_ecn(p, ecn);
+	return true;
 }
 
 #endif
