@@ -42,12 +42,14 @@ print_derp(const json_t *answer)
 			show_text(region, "code", "?"), show_text(region, "name", "?"),
 			is_home ? "  (home)" : "");
 		if (state[0] != '\0')
-			printf("      %s %s, latency %s, received %s, sent %s\n", state,
-				show_text(region, "node", ""),
+			printf("      %s %s, latency %s, received %s, sent %s, dropped %lld "
+			       "packets\n",
+				state, show_text(region, "node", ""),
 				show_latency(
 					json_object_get(region, "latency_ms"), "unknown", latency),
 				show_bytes(show_number(region, "rx_bytes"), rx),
-				show_bytes(show_number(region, "tx_bytes"), tx));
+				show_bytes(show_number(region, "tx_bytes"), tx),
+				(long long)show_number(region, "tx_dropped"));
 		print_derp_nodes(json_object_get(region, "nodes"));
 	}
 	if (json_array_size(json_object_get(answer, "regions")) == 0)

@@ -53,9 +53,9 @@
  *         "display_name"} or null,"capabilities":{name: [values]}}
  *     {"cmd":"map"}      {"ok":true,"map":{...}}  the tailnet as we know it; its form may change
  *     {"cmd":"derp"}     {"ok":true,"home_region","regions":[{"id","code","name","state","node"
- *         (in use),"rx_bytes","tx_bytes","latency_ms","nodes":[{"name","host_name","ipv4","ipv6",
- *         "derp_port","stun_port","stun_only"}]}]}; state: for people, "" for one without
- * connection
+ *         (in use),"rx_bytes","tx_bytes","tx_dropped" (packets that its connection was too slow
+ * for), "latency_ms","nodes":[{"name","host_name","ipv4","ipv6","derp_port","stun_port",
+ *         "stun_only"}]}]}; state: for people, "" for one without connection
  *     {"cmd":"paths"}    {"ok":true,"peers":[{"name","node_key","home_region","direct" (endpoint),
  *         "local","latency_ms","trusted_ms" (left),"relay" (bool),"region","active" (bool),
  *         "candidates":[{"endpoint","sources":["map","call-me-maybe","ping"],"latency_ms",

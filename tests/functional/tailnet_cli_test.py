@@ -398,14 +398,14 @@ def test_others(cli, tap):
     tap.equal(cli.run("version", "--daemon").stdout, f"Client: {own}\nDaemon: 9.9\n", "version --daemon")
     tap.equal(json.loads(cli.run("version", "--daemon", "--json").stdout), {"version": own, "cap": 116, "daemon": "9.9"}, "as JSON")
     derp = {"ok": True, "home_region": 1, "regions": [{"id": 1, "code": "fra", "name": "Frankfurt", "state": "connected",
-            "node": "fra1", "rx_bytes": 5000, "tx_bytes": 1, "latency_ms": 4, "nodes": [{"name": "1a", "host_name": "fra1.example",
+            "node": "fra1", "rx_bytes": 5000, "tx_bytes": 1, "tx_dropped": 3, "latency_ms": 4, "nodes": [{"name": "1a", "host_name": "fra1.example",
             "ipv4": "192.0.2.9", "ipv6": None, "derp_port": 443, "stun_port": 3478, "stun_only": False}]}]}
     paths = {"ok": True, "peers": [{"name": "client1", "node_key": "n", "disco_key": "d", "home_region": 1,
              "direct": "10.0.0.2:41641", "local": None, "latency_ms": 1, "trusted_ms": 4000, "relay": False, "region": 0,
              "candidates": [{"endpoint": "10.0.0.2:41641", "sources": ["map", "pong"], "latency_ms": 1, "ping_age_ms": 900,
                              "pong_age_ms": 899}]}]}
     cli.start(tailnet(), derp=derp, paths=paths, map={"ok": True, "map": {"peers": [1]}})
-    cli.expect("debug derp", "debug", "derp", out="Frankfurt  (home)\n      connected fra1, latency 4.0ms, received 4.9 KiB")
+    cli.expect("debug derp", "debug", "derp", out="Frankfurt  (home)\n      connected fra1, latency 4.0ms, received 4.9 KiB, sent 1 B, dropped 3 packets")
     cli.expect("debug paths", "debug", "paths", out="direct 10.0.0.2:41641, 1.0ms, trusted for 4.000s; relay not in use")
     tap.equal(json.loads(cli.run("debug", "map").stdout), {"peers": [1]}, "debug map")
     tap.equal(json.loads(cli.run("debug", "--json", "paths").stdout)["peers"], paths["peers"], "debug --json paths")

@@ -250,12 +250,13 @@ region_json(const struct member *m, const struct derp_region *r)
 
 	for (size_t i = 0; i < r->n_nodes; i++)
 		json_array_append_new(nodes, derp_node_json(&r->nodes[i]));
-	return json_pack("{s:i, s:s?, s:s?, s:s, s:s, s:I, s:I, s:f, s:o}", "id", (int)r->id,
+	return json_pack("{s:i, s:s?, s:s?, s:s, s:s, s:I, s:I, s:I, s:f, s:o}", "id", (int)r->id,
 		"code", r->code, "name", r->name, "state",
 		relay != NULL ? relay_state_name(relay->state) : "", "node",
 		relay != NULL ? relay->host : "", "rx_bytes",
 		(json_int_t)(relay != NULL ? relay->rx_bytes : 0), "tx_bytes",
-		(json_int_t)(relay != NULL ? relay->tx_bytes : 0), "latency_ms",
+		(json_int_t)(relay != NULL ? relay->tx_bytes : 0), "tx_dropped",
+		(json_int_t)(relay != NULL ? relay->n_dropped : 0), "latency_ms",
 		relay != NULL ? (double)relay->ping_ns / 1e6 : 0.0, "nodes", nodes);
 }
 
