@@ -256,7 +256,7 @@ restore(struct worker *w, struct pkt *p, const struct ip_view *v, const struct n
 	verdict = nat_end_to_tunnel(
 		w->nat->nat, look, p->data, v, (struct mono){ w->now_ns }, &is_new);
 	// By a mapping, and no flow keeps that alive: the port may be somebody else's next.
-	if (verdict == NAT_TRANSLATED && look->row == UINT32_MAX)
+	if (verdict == NAT_TRANSLATED && !nat_is_of_flow(w->nat->nat, look))
 		p->flow_key = 0;
 	return is_new ? record(w, v, look) : verdict;
 }

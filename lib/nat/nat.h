@@ -121,6 +121,9 @@ void nat_fetch(const struct nat *nat, struct nat_look *look);
 [[nodiscard]] enum nat_verdict
 nat_record(struct nat *nat, struct nat_local *local, const struct nat_look *look, struct mono now);
 
+/* Of a packet that was read and fetched: it is of a live flow, and so keeps that alive. */
+bool nat_is_of_flow(const struct nat *nat, const struct nat_look *look);
+
 /*
  * Of a packet that was read and fetched towards the tunnel: whether it may be for an inside
  * endpoint.  False: it is of a flow that is not translated, of no flow, or for the box itself.

@@ -119,6 +119,12 @@ nat_end_to_tunnel(struct nat *nat,
 }
 
 bool
+nat_is_of_flow(const struct nat *nat, const struct nat_look *look)
+{
+	return look->shape == NAT_SHAPE_FLOW && nat_find(nat, look) != NULL;
+}
+
+bool
 nat_may_translate(const struct nat *nat, const struct nat_look *look, const struct ip_view *v)
 {
 	struct nat_target target;
